@@ -1,1 +1,18 @@
-//! (being written)
+//! Runs plugins: wasmtime, the bindings of `wit/`, limits, grants, capabilities.
+//! Never starts a process or opens a database itself (capabilities do), never
+//! stores anything but compiled images, never prints.
+
+pub mod bindings;
+pub mod capability;
+pub mod failure;
+pub mod limits;
+pub mod output;
+pub mod report;
+pub mod scope;
+mod state;
+
+pub use capability::{Capability, CapabilityRun, RunState};
+pub use failure::{codes, denied, invalid, not_found, other, unavailable};
+pub use limits::RunLimits;
+pub use report::{Cost, RunEnd, RunFailure, RunReport, RunRequest};
+pub use scope::{EffectGate, GateOpener, RunObserver, RunScope, StopReason};

@@ -1,0 +1,95 @@
+//! What goes into a run and what comes out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobcell_model::{OutputSummary, RunOutput, StepResult};
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::RunLimits;
+use crate::scope::{EffectGate, RunObserver};
+
+/// One run to be carried out.
+pub struct RunRequest {
+    /// The job type's own keys: a JSON object.
+    pub configuration: String,
+    /// The job's parameters in order, each with its value.
+    pub parameters: Vec<(String, serde_json::Value)>,
+    /// Facts for `run-context.attributes`.
+    pub attributes: Vec<(String, String)>,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// What else it may use.
+    pub limits: RunLimits,
+    /// Cancels it.
+    pub cancel: CancellationToken,
+    /// Holds back its effects until its start is durable.
+    pub gate: EffectGate,
+    /// Sees it go on.
+    pub observer: Option<Arc<dyn RunObserver>>,
+}
+
+/// Why a run did not do what it was for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFailure {
+    /// A stable word: `tool_not_found`, `limit_guest_memory`, `trap`.
+    pub code: String,
+    /// One sentence: what happened and what to do.
+    pub message: String,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// It did what it was for.
+    Succeeded {
+        /// The exit code, where there was one.
+        return_code: Option<i32>,
+    },
+    /// It did not.
+    Failed {
+        /// The exit code, where there was one.
+        return_code: Option<i32>,
+        /// Why.
+        failure: RunFailure,
+    },
+    /// Its time was over.
+    TimedOut,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// What a run used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Processor time of its processes, and of the plugin's own computing.
+    pub cpu_time: Duration,
+    /// The largest memory of one process, or of the plugin, in bytes.
+    pub peak_memory: u64,
+}
+
+impl Cost {
+    /// Both together: times add up, the larger memory counts.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            cpu_time: self.cpu_time + other.cpu_time,
+            peak_memory: self.peak_memory.max(other.peak_memory),
+        }
+    }
+}
+
+/// All that is known of a run that ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunReport {
+    /// How it ended.
+    pub end: RunEnd,
+    /// Its parts.
+    pub steps: Vec<StepResult>,
+    /// What it wrote.
+    pub output: RunOutput,
+    /// How much that was.
+    pub output_summary: OutputSummary,
+    /// What it used.
+    pub cost: Cost,
+}
