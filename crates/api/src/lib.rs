@@ -1,1 +1,158 @@
-//! (being written)
+//! The V2 REST API: routes, replies, errors, and the loop that serves them.
+//! Never decides whether a job may run, never names a database file or a
+//! plugin: all it does is ask the engine and put the answer into JSON.
+
+mod body;
+mod error;
+mod executions;
+mod extract;
+mod frame;
+mod guard;
+mod health;
+mod history;
+mod job_types;
+mod jobs;
+mod members;
+mod runs;
+mod samples;
+mod server;
+mod views;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{Method, StatusCode, Uri};
+use jobcell_engine::Engine;
+
+use crate::error::ApiError;
+use crate::guard::Access;
+use crate::samples::SampleView;
+
+pub use server::{ServeError, serve};
+
+/// What an admin may set of the API.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Names besides `localhost`, `127.0.0.1` and `[::1]` that a request may
+    /// be for, without port: what the `Host` header is checked against.
+    pub allowed_hosts: Vec<String>,
+    /// Origins besides the server's own whose pages may call it, e.g.
+    /// `https://jobs.example`: for a proxy that hides the name from the server.
+    pub allowed_origins: Vec<String>,
+    /// The largest body of a request, in bytes (2 MiB).
+    pub body_limit: usize,
+    /// How long a body may take to arrive (30 s).
+    pub body_timeout: Duration,
+    /// What `GET /api/v2/jobs/samples` shows.
+    pub samples: Vec<Sample>,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            body_limit: 2 << 20,
+            body_timeout: Duration::from_secs(30),
+            samples: Vec::new(),
+        }
+    }
+}
+
+/// A sample job.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Its key in the reply: `powershell`.
+    pub slug: String,
+    /// Its YAML, which also names and describes it.
+    pub yaml: String,
+}
+
+/// What every handler is given. A cheap handle.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<Shared>);
+
+struct Shared {
+    engine: Engine,
+    access: Access,
+    body_limit: usize,
+    body_timeout: Duration,
+    samples: Vec<SampleView>,
+}
+
+impl Api {
+    fn new(engine: Engine, config: ApiConfig) -> Self {
+        let samples = samples::describe(&engine, config.samples);
+        Self(Arc::new(Shared {
+            engine,
+            access: Access::new(&config.allowed_hosts, &config.allowed_origins),
+            body_limit: config.body_limit,
+            body_timeout: config.body_timeout,
+            samples,
+        }))
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    pub(crate) fn body_limit(&self) -> usize {
+        self.0.body_limit
+    }
+
+    pub(crate) fn body_timeout(&self) -> Duration {
+        self.0.body_timeout
+    }
+
+    pub(crate) fn samples(&self) -> &[SampleView] {
+        &self.0.samples
+    }
+}
+
+/// The API over an engine.
+#[must_use]
+pub fn router(engine: Engine, config: ApiConfig) -> Router {
+    let api = Api::new(engine, config);
+    let routes = Router::new()
+        .merge(samples::routes())
+        .merge(jobs::routes())
+        .merge(runs::routes())
+        .merge(history::routes())
+        .merge(executions::routes())
+        .merge(job_types::routes())
+        .merge(health::routes());
+    framed(routes, api)
+}
+
+/// Adds what every route has: replies of our own for what no route takes, and
+/// the frame around all.
+fn framed(routes: Router<Api>, api: Api) -> Router {
+    routes
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(frame::layer(api.clone()))
+        .with_state(api)
+}
+
+async fn unknown_route(uri: Uri) -> ApiError {
+    let path = extract::shortened(uri.path());
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "route_not_found",
+        format!("there is nothing at `{path}`; the API begins at /api/v2/jobs"),
+    )
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    let path = extract::shortened(uri.path());
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("`{path}` does not take {method}; the header `Allow` names what it takes"),
+    )
+}

@@ -1,1 +1,89 @@
-//! (being written)
+//! Decides what runs and when, carries it out through plugins, and keeps the
+//! record true whatever fails. Never speaks HTTP, never names a database file
+//! or a process: stores, plugins and capabilities are handed in.
+
+pub mod clock;
+pub mod error;
+pub mod job_types;
+
+mod cache;
+mod execute;
+mod jobs;
+mod live;
+mod recover;
+mod runs;
+mod shutdown;
+
+use std::sync::Arc;
+
+use jobcell_store::{StorageError, Store};
+use tokio_util::task::TaskTracker;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{CancelError, DeleteJobError, RunLost, SaveJobError, StartError};
+pub use job_types::{JobTypes, JobTypesError};
+pub use jobs::{CheckedJob, JobChange, NewJob};
+pub use runs::{RunOutcome, StartRequest, StartedRun};
+pub use shutdown::Drained;
+
+/// What an engine is made of.
+pub struct EngineConfig {
+    /// Where jobs and history live.
+    pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The job types that can run.
+    pub job_types: JobTypes,
+    /// What a run may use unless its job asks for less.
+    pub limits: jobcell_plugin_host::RunLimits,
+    /// Host name, system and version, kept with each run.
+    pub server_info: String,
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    job_types: JobTypes,
+    limits: jobcell_plugin_host::RunLimits,
+    server_info: String,
+    prepared: cache::PreparedJobs,
+    live: live::LiveRuns,
+    tasks: TaskTracker,
+}
+
+/// A cheap handle to the engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+impl Engine {
+    /// Makes an engine and closes what an earlier process left running.
+    ///
+    /// # Errors
+    /// When the store can't be read or written.
+    pub async fn start(config: EngineConfig) -> Result<Self, StorageError> {
+        let engine = Self(Arc::new(Shared {
+            store: config.store,
+            clock: config.clock,
+            job_types: config.job_types,
+            limits: config.limits,
+            server_info: config.server_info,
+            prepared: cache::PreparedJobs::default(),
+            live: live::LiveRuns::default(),
+            tasks: TaskTracker::new(),
+        }));
+        recover::close_interrupted(&engine.0).await?;
+        Ok(engine)
+    }
+
+    /// The store, for what only reads.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.0.store
+    }
+
+    /// The job types that can run.
+    #[must_use]
+    pub fn job_types(&self) -> &JobTypes {
+        &self.0.job_types
+    }
+}

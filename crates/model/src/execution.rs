@@ -19,11 +19,11 @@ pub enum RunState {
     Failed,
     /// Ended by the job's `timeout`.
     Timeout,
-    /// Ended by a person or by a shutdown.
+    /// Ended by a person.
     Cancelled,
     /// Never started, for the reason in its error.
     Skipped,
-    /// The server ended while it ran.
+    /// The server ended, or was shut down, while it ran.
     Interrupted,
 }
 

@@ -3,7 +3,7 @@
 use jobcell_model::{ExecutionId, JobId};
 
 /// The storage itself failed: a disk, a file, a format.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
     /// The disk has no room left.
     #[error("the disk that holds the store is full")]

@@ -1,10 +1,33 @@
 //! Where jobs and their history live. The only crate that names redb.
 //! Never decides what a run does; never prints.
+//!
+//! In reading order: `store` and `error` are the contract, `redb_store` carries
+//! it out. Writes go through `writer`, one thread that lets many of them share
+//! a commit; `jobs` and `runs` hold what is written and read; `tables`,
+//! `codec`, `rows` and `output` say how it lies on disk; `medium` and `slot`
+//! open the file and open it again after a failure.
 
+mod codec;
 pub mod error;
+mod failure;
+mod format;
+mod jobs;
+mod medium;
+mod output;
+mod redb_store;
+mod rows;
+mod runs;
+mod slot;
 pub mod store;
+mod tables;
+mod verify;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::{
     AdmitError, CreateJobError, FinishError, OpenError, ReplaceJobError, StorageError,
 };
+pub use redb_store::{RedbStore, StoreOptions};
 pub use store::{CommitMetrics, Finish, Page, RunAdmission, Store};

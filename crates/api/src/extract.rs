@@ -1,0 +1,145 @@
+//! Reads paths and queries, and names what is wrong with them. Bodies are read
+//! in `body`.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use jobcell_model::{ExecutionId, JobRef};
+
+use crate::Api;
+use crate::error::ApiError;
+use crate::views::ProblemView;
+
+/// The longest id that is looked up, in bytes. No job can have a longer one.
+const ID_LENGTH: usize = 512;
+/// How much of what a client sent is repeated to it, in characters.
+const ECHO_LENGTH: usize = 80;
+/// The longest page.
+const PAGE_LIMIT: usize = 1000;
+
+/// The job that a path names, by UUID or by the job's own `id`.
+pub(crate) struct JobPath(pub(crate) JobRef);
+
+/// The run that a path names.
+pub(crate) struct ExecutionPath(pub(crate) ExecutionId);
+
+/// The query, taken apart one parameter after the other.
+pub(crate) struct Parameters(Vec<(String, String)>);
+
+impl FromRequestParts<Api> for JobPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let text = path_id(parts, api).await?;
+        if text.len() > ID_LENGTH {
+            let error = format!("there is no job `{}`", shortened(&text));
+            return Err(ApiError::not_found("job_not_found", error));
+        }
+        Ok(Self(JobRef::parse(&text)))
+    }
+}
+
+impl FromRequestParts<Api> for ExecutionPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let text = path_id(parts, api).await?;
+        text.parse().map(Self).map_err(|_| {
+            let error = format!("there is no run `{}`: the id of a run is a UUID", shortened(&text));
+            ApiError::not_found("execution_not_found", error)
+        })
+    }
+}
+
+async fn path_id(parts: &mut Parts, api: &Api) -> Result<String, ApiError> {
+    let Path(text) = Path::<String>::from_request_parts(parts, api).await.map_err(|_| {
+        ApiError::malformed("bad_path", "the id in the path is not UTF-8 once it is decoded")
+    })?;
+    Ok(text)
+}
+
+impl FromRequestParts<Api> for Parameters {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, ApiError> {
+        if parts.uri.query().is_none() {
+            return Ok(Self(Vec::new()));
+        }
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(pairs)) => Ok(Self(pairs)),
+            Err(error) => Err(ApiError::malformed(
+                "bad_query",
+                format!("the query can't be read: {}", error.body_text()),
+            )),
+        }
+    }
+}
+
+impl Parameters {
+    /// A parameter's text, once.
+    pub(crate) fn text(&mut self, name: &'static str) -> Result<Option<String>, ApiError> {
+        let mut found = None;
+        while let Some(index) = self.0.iter().position(|(given, _)| given == name) {
+            let (_, value) = self.0.remove(index);
+            if found.replace(value).is_some() {
+                let error = format!("the parameter `{name}` is there more than once");
+                return Err(ApiError::malformed("bad_parameter", error).with("parameter", name));
+            }
+        }
+        Ok(found)
+    }
+
+    /// A switch.
+    pub(crate) fn switch(&mut self, name: &'static str, usual: bool) -> Result<bool, ApiError> {
+        let Some(text) = self.text(name)? else { return Ok(usual) };
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(bad_parameter(name, &text, "`true` or `false`")),
+        }
+    }
+
+    /// How long a page is to be.
+    pub(crate) fn limit(&mut self, usual: usize) -> Result<usize, ApiError> {
+        let Some(text) = self.text("limit")? else { return Ok(usual) };
+        match text.parse() {
+            Ok(limit) if (1..=PAGE_LIMIT).contains(&limit) => Ok(limit),
+            _ => Err(bad_parameter("limit", &text, format!("a number from 1 to {PAGE_LIMIT}"))),
+        }
+    }
+
+    /// Where the page before this one ended.
+    pub(crate) fn cursor<T: FromStr>(&mut self) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.text("cursor")? else { return Ok(None) };
+        let expected = "the `next_cursor` of an earlier reply";
+        text.parse().map(Some).map_err(|_| bad_parameter("cursor", &text, expected))
+    }
+
+    /// What nobody asked for: ignored, as the original did, but not in silence.
+    pub(crate) fn rest(self) -> Vec<ProblemView> {
+        let ignored = |name: String| {
+            ProblemView::warning(
+                "unknown_parameter",
+                String::new(),
+                format!("the parameter `{}` is not known here and was ignored", shortened(&name)),
+            )
+        };
+        self.0.into_iter().map(|(name, _)| ignored(name)).collect()
+    }
+}
+
+/// A parameter whose value can't be used.
+pub(crate) fn bad_parameter(name: &'static str, given: &str, expected: impl Display) -> ApiError {
+    let error = format!("the parameter `{name}` should be {expected}, not `{}`", shortened(given));
+    ApiError::malformed("bad_parameter", error).with("parameter", name)
+}
+
+/// What a client sent, cut to what fits into a sentence.
+pub(crate) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(ECHO_LENGTH) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,110 @@
+//! The command line. Doc comments here are the help text.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit;
+
+/// Run PowerShell and SQL jobs in sandboxed WebAssembly plugins
+#[derive(Debug, Parser)]
+#[command(name = "jobcell", version, after_help = exit::TABLE, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Configuration file (YAML)
+    #[arg(long, global = true, value_name = "FILE", env = "JOBCELL_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// How log lines are written to standard error
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, env = "JOBCELL_LOG_FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter such as
+    /// `jobcell_engine=debug`
+    #[arg(long, global = true, value_name = "FILTER", env = "JOBCELL_LOG")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the REST API and keep jobs with their history
+    Serve(Serve),
+    /// Run the sample jobs in a temporary store and show what they do
+    Demo,
+    /// Run one job file now, without a server and without a record
+    Run(Run),
+    /// Check job files and show what is wrong, with line and column
+    Validate(Validate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:5000]
+    #[arg(long, value_name = "ADDRESS", env = "JOBCELL_LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Data {
+    /// Data folder [default: the user's data folder, e.g. ~/.local/share/jobcell]
+    #[arg(long = "data", value_name = "DIR", env = "JOBCELL_DATA")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Job file, or `-` for standard input
+    pub(crate) file: PathBuf,
+
+    /// Set or replace a parameter of the job; may be repeated
+    #[arg(long = "parameter", short = 'p', value_name = "NAME=VALUE")]
+    pub(crate) parameters: Vec<String>,
+
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// Job files, or `-` for standard input
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// How the findings are printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}

@@ -1,0 +1,139 @@
+//! `jobcell run FILE`: carries out one job now. Records nothing.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Instant;
+
+use jobcell_model::{OutputStream, Parameter, StepResult};
+use jobcell_plugin_host::{RunEnd, RunObserver, RunReport};
+use tokio_util::sync::CancellationToken;
+
+use super::validate::{read, storeless_engine};
+use crate::args::{Format, Run};
+use crate::compose::{self, DataFolder};
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::problems;
+
+pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
+    let parameters = options.parameters.iter().map(|text| parameter(text));
+    let parameters = parameters.collect::<Result<Vec<_>, _>>()?;
+    let name = options.file.display().to_string();
+    let text = read(&options.file)
+        .map_err(|reason| Failure::message(Exit::InvalidJob, format!("{name}: {reason}")))?;
+    let data = DataFolder::choose(options.data.folder, config)?;
+    data.create()?;
+    let job_types = compose::job_types(config, &data)?;
+    compose::runtime()?.block_on(async {
+        let engine = storeless_engine(config, job_types).await?;
+        let job = engine.check(&text).await.map_err(|found| {
+            let colour = std::io::stderr().is_terminal();
+            let shown = problems::render(&name, &text, &found, colour);
+            Failure::message(Exit::InvalidJob, format!("{name} is not valid\n\n{shown}\n"))
+        })?;
+        let cancel = CancellationToken::new();
+        let canceller = tokio::spawn(cancel_on_signal(cancel.clone()));
+        let observer: Option<Arc<dyn RunObserver>> = match options.format {
+            Format::Text => Some(Arc::new(Live)),
+            Format::Json => None,
+        };
+        let started = Instant::now();
+        let report = engine.run_unrecorded(&job, &parameters, cancel, observer).await;
+        canceller.abort();
+        let seconds = started.elapsed().as_secs_f64();
+        match options.format {
+            Format::Text => print_end(&report, seconds),
+            Format::Json => print_json(&report, seconds),
+        }
+        Ok(exit(&report.end))
+    })
+}
+
+/// `NAME=VALUE`. The value is text; a job's script turns it into what it needs.
+fn parameter(text: &str) -> Result<Parameter, Failure> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            Ok(Parameter { name: name.to_owned(), value: value.into() })
+        }
+        _ => Err(Failure::message(
+            Exit::Usage,
+            format!("`--parameter {text}` should be `--parameter NAME=VALUE`"),
+        )),
+    }
+}
+
+async fn cancel_on_signal(cancel: CancellationToken) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        cancel.cancel();
+    }
+}
+
+/// Passes output on as it comes: each stream to its own, the log to stderr.
+struct Live;
+
+impl RunObserver for Live {
+    fn output(&self, stream: OutputStream, bytes: &[u8]) {
+        // A reader that went away must not end the run.
+        drop(match stream {
+            OutputStream::Stdout => write_all(std::io::stdout().lock(), bytes),
+            OutputStream::Stderr => write_all(std::io::stderr().lock(), bytes),
+            OutputStream::Log => {
+                let mut stderr = std::io::stderr().lock();
+                stderr.write_all(bytes).and_then(|()| stderr.write_all(b"\n"))
+            }
+        });
+    }
+
+    fn step(&self, _step: &StepResult) {}
+}
+
+fn write_all(mut to: impl Write, bytes: &[u8]) -> std::io::Result<()> {
+    to.write_all(bytes)?;
+    to.flush()
+}
+
+fn exit(end: &RunEnd) -> Exit {
+    match end {
+        RunEnd::Succeeded { .. } => Exit::Success,
+        RunEnd::Failed { .. } => Exit::JobFailed,
+        RunEnd::TimedOut => Exit::JobTimedOut,
+        RunEnd::Cancelled => Exit::Cancelled,
+    }
+}
+
+fn status(end: &RunEnd) -> (&'static str, Option<i32>, Option<&jobcell_plugin_host::RunFailure>) {
+    match end {
+        RunEnd::Succeeded { return_code } => ("success", *return_code, None),
+        RunEnd::Failed { return_code, failure } => ("failed", *return_code, Some(failure)),
+        RunEnd::TimedOut => ("timeout", None, None),
+        RunEnd::Cancelled => ("cancelled", None, None),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "standard output is the job's own")]
+fn print_end(report: &RunReport, seconds: f64) {
+    let (status, _, failure) = status(&report.end);
+    match failure {
+        Some(failure) => {
+            eprintln!("jobcell: {status} after {seconds:.3} s: {} [{}]", failure.message, failure.code);
+        }
+        None => eprintln!("jobcell: {status} after {seconds:.3} s"),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command's answer")]
+fn print_json(report: &RunReport, seconds: f64) {
+    let (status, return_code, failure) = status(&report.end);
+    let answer = serde_json::json!({
+        "success": status == "success",
+        "status": status,
+        "duration_seconds": seconds,
+        "return_code": return_code,
+        "error": failure.map(|failure| &failure.message),
+        "error_code": failure.map(|failure| &failure.code),
+        "output": report.output.text(),
+        "step_results": report.steps,
+        "cpu_time_seconds": report.cost.cpu_time.as_secs_f64(),
+    });
+    println!("{answer:#}");
+}

@@ -1,0 +1,196 @@
+//! Puts the parts together: data folder, plugins, capabilities, store, engine.
+//! The only place that knows all crates. Never runs a job.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jobcell_engine::{Engine, EngineConfig, JobTypes, SystemClock};
+use jobcell_host_process::{ProcessCapability, ProcessConfig, Tools};
+use jobcell_host_sql::{ConnectionConfig, SqlCapability, SqlConfig};
+use jobcell_plugin_host::{HostConfig, PluginHost};
+use jobcell_store::{OpenError, RedbStore, Store, StoreOptions};
+
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+
+/// The name of the connection that is always there.
+const DEFAULT_CONNECTION: &str = "default";
+
+/// Variables of the server that every process gets, where they are set.
+const PASSED_ON: [&str; 14] = [
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SystemRoot", "ComSpec",
+    "PATHEXT", "TEMP", "TMP", "USERPROFILE",
+];
+
+/// The folder that holds everything that Jobcell keeps.
+#[derive(Debug, Clone)]
+pub(crate) struct DataFolder(PathBuf);
+
+impl DataFolder {
+    /// The folder that was asked for, or the user's own.
+    pub(crate) fn choose(argument: Option<PathBuf>, config: &Config) -> Result<Self, Failure> {
+        if let Some(folder) = argument.or_else(|| config.data.clone()) {
+            return std::path::absolute(&folder).map(Self).map_err(|error| {
+                Failure::context(Exit::Usage, error, format!("{} is no folder", folder.display()))
+            });
+        }
+        directories::ProjectDirs::from("", "", "jobcell")
+            .map(|dirs| Self(dirs.data_dir().to_owned()))
+            .ok_or_else(|| {
+                Failure::message(Exit::Usage, "there is no home folder: name one with --data DIR")
+            })
+    }
+
+    /// This folder.
+    pub(crate) const fn at(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+
+    /// Whether it is there already.
+    pub(crate) fn exists(&self) -> bool {
+        self.0.is_dir()
+    }
+
+    /// Makes it and what lies in it, for its owner alone.
+    pub(crate) fn create(&self) -> Result<(), Failure> {
+        for folder in [self.0.clone(), self.images(), self.scratch()] {
+            create_private(&folder).map_err(|error| {
+                let doing = format!("the data folder {} can't be made", folder.display());
+                Failure::context(Exit::Unavailable, error, doing)
+            })?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn images(&self) -> PathBuf {
+        self.0.join("images")
+    }
+
+    fn scratch(&self) -> PathBuf {
+        self.0.join("scratch")
+    }
+
+    fn store(&self) -> PathBuf {
+        self.0.join("jobcell.redb")
+    }
+
+    fn default_database(&self) -> PathBuf {
+        self.0.join("default.sqlite")
+    }
+}
+
+/// Opens the store of a data folder.
+pub(crate) fn open_store(data: &DataFolder) -> Result<Arc<dyn Store>, Failure> {
+    match RedbStore::open(&data.store(), StoreOptions::default()) {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error @ OpenError::InUse { .. }) => Err(Failure::context(
+            Exit::Unavailable,
+            error,
+            format!("another jobcell uses the data folder {}", data.path().display()),
+        )),
+        Err(error) => {
+            let doing = format!("the store in {} can't be opened", data.path().display());
+            Err(Failure::context(Exit::Unavailable, error, doing))
+        }
+    }
+}
+
+/// Loads the built-in plugins, with compiled images kept in the data folder
+/// where there is one.
+pub(crate) fn job_types(config: &Config, data: &DataFolder) -> Result<JobTypes, Failure> {
+    let process = ProcessCapability::new(process_config(config, data));
+    if data.exists() {
+        process.clean_leftovers();
+    }
+    let sql = SqlCapability::new(SqlConfig { connections: connections(config, data) });
+    let host_config = HostConfig {
+        cache_dir: data.exists().then(|| data.images()),
+        ..HostConfig::default()
+    };
+    let host = PluginHost::new(host_config, vec![Arc::new(process), Arc::new(sql)])
+        .map_err(|error| Failure::context(Exit::Unavailable, error, "plugins can't be run"))?;
+    let mut plugins = Vec::new();
+    for bundled in jobcell_bundle::job_types() {
+        let plugin = host.load(bundled.name, bundled.component).map_err(|error| {
+            let doing = format!("the built-in plugin `{}` can't be loaded", bundled.name);
+            Failure::context(Exit::Internal, error, doing)
+        })?;
+        plugins.push(plugin);
+    }
+    JobTypes::new(plugins).map_err(|error| Failure::new(Exit::Internal, error))
+}
+
+/// Starts an engine over a store.
+pub(crate) async fn engine(
+    config: &Config,
+    job_types: JobTypes,
+    store: Arc<dyn Store>,
+) -> Result<Engine, Failure> {
+    Engine::start(EngineConfig {
+        store,
+        clock: Arc::new(SystemClock),
+        job_types,
+        limits: config.limits.resolve(),
+        server_info: server_info(),
+    })
+    .await
+    .map_err(|error| Failure::context(Exit::Unavailable, error, "the engine can't start"))
+}
+
+/// The runtime that everything asynchronous runs on.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::context(Exit::Internal, error, "threads can't be started"))
+}
+
+fn process_config(config: &Config, data: &DataFolder) -> ProcessConfig {
+    let environment = |name: &str| std::env::var(name).ok().map(|value| (name.to_owned(), value));
+    let mut granted: BTreeMap<String, String> =
+        PASSED_ON.into_iter().filter_map(environment).collect();
+    granted.extend(config.environment.clone());
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    ProcessConfig {
+        tools: Tools::search(&search).with_configured(config.tools.clone()),
+        scratch_root: data.scratch(),
+        environment: granted.into_iter().collect(),
+        script_folders: config.script_folders.clone(),
+    }
+}
+
+fn connections(config: &Config, data: &DataFolder) -> BTreeMap<String, ConnectionConfig> {
+    let mut connections = BTreeMap::new();
+    let own = ConnectionConfig::Sqlite { path: data.default_database(), read_only: false };
+    connections.insert(DEFAULT_CONNECTION.to_owned(), own);
+    for (name, connection) in &config.connections {
+        let path = connection.sqlite.clone();
+        let named = ConnectionConfig::Sqlite { path, read_only: connection.read_only };
+        connections.insert(name.clone(), named);
+    }
+    connections
+}
+
+fn server_info() -> String {
+    format!(
+        "{}; {} {}; jobcell {}",
+        gethostname::gethostname().to_string_lossy(),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}

@@ -1,0 +1,181 @@
+//! The configuration file: what an admin may set, with its defaults.
+//! Never opens or starts what it names.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use jobcell_plugin_host::RunLimits;
+use serde::{Deserialize, Deserializer};
+
+use crate::args::LogFormat;
+use crate::exit::{Exit, Failure};
+
+/// The configuration file. Every key may be left out.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// Data folder; the user's own without it.
+    pub(crate) data: Option<PathBuf>,
+    /// How long a shutdown lets runs go on, e.g. `30s`.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) shutdown_grace: Duration,
+    /// The largest request body, e.g. `2 MiB`.
+    pub(crate) body_limit: ByteSize,
+    /// Names besides the loopback ones that the `Host` header may carry.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// What is logged and how.
+    pub(crate) log: Log,
+    /// Tools by role, each the absolute path of an executable.
+    pub(crate) tools: BTreeMap<String, PathBuf>,
+    /// Variables that every process gets besides the few standard ones.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Folders that script files may lie in; anywhere without any.
+    pub(crate) script_folders: Vec<PathBuf>,
+    /// Databases by name.
+    pub(crate) connections: BTreeMap<String, Connection>,
+    /// Bounds of one run.
+    pub(crate) limits: Limits,
+}
+
+/// What is logged and how.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// `text` or `json`.
+    pub(crate) format: LogFormat,
+    /// As `--log`.
+    pub(crate) filter: String,
+}
+
+/// A named database.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Connection {
+    /// The SQLite file.
+    pub(crate) sqlite: PathBuf,
+    /// Whether it may only be read.
+    #[serde(default)]
+    pub(crate) read_only: bool,
+}
+
+/// Bounds of one run; each as `RunLimits` describes it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    guest_memory: Option<ByteSize>,
+    #[serde(deserialize_with = "some_duration")]
+    compute_time: Option<Duration>,
+    host_calls: Option<u64>,
+    output_head: Option<ByteSize>,
+    output_tail: Option<ByteSize>,
+    log_line: Option<ByteSize>,
+    steps: Option<usize>,
+    step_details: Option<ByteSize>,
+    processes: Option<u32>,
+    #[serde(deserialize_with = "some_duration")]
+    stop_grace: Option<Duration>,
+    sql_rows: Option<u64>,
+    sql_bytes: Option<ByteSize>,
+    sql_connections: Option<u32>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 5000)),
+            data: None,
+            shutdown_grace: Duration::from_secs(30),
+            body_limit: ByteSize::mib(2),
+            allowed_hosts: Vec::new(),
+            log: Log::default(),
+            tools: BTreeMap::new(),
+            environment: BTreeMap::new(),
+            script_folders: Vec::new(),
+            connections: BTreeMap::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+impl Config {
+    /// Reads the file, or gives the defaults without one.
+    pub(crate) fn read(file: Option<&Path>) -> Result<Self, Failure> {
+        let Some(file) = file else { return Ok(Self::default()) };
+        let doing = || format!("the configuration file {} can't be used", file.display());
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Failure::context(Exit::Usage, error, doing()))?;
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        serde_yaml::from_str(&text).map_err(|error| Failure::context(Exit::Usage, error, doing()))
+    }
+}
+
+impl Limits {
+    /// The limits of a run, with the defaults where nothing is set.
+    pub(crate) fn resolve(&self) -> RunLimits {
+        let usual = RunLimits::default();
+        let bytes = |size: Option<ByteSize>, usual: usize| {
+            size.map_or(usual, |size| usize::try_from(size.as_u64()).unwrap_or(usize::MAX))
+        };
+        RunLimits {
+            guest_memory: self.guest_memory.map_or(usual.guest_memory, |size| size.as_u64()),
+            compute_time: self.compute_time.unwrap_or(usual.compute_time),
+            host_calls: self.host_calls.unwrap_or(usual.host_calls),
+            output_head: bytes(self.output_head, usual.output_head),
+            output_tail: bytes(self.output_tail, usual.output_tail),
+            log_line: bytes(self.log_line, usual.log_line),
+            steps: self.steps.unwrap_or(usual.steps),
+            step_details: bytes(self.step_details, usual.step_details),
+            processes: self.processes.unwrap_or(usual.processes),
+            stop_grace: self.stop_grace.unwrap_or(usual.stop_grace),
+            sql_rows: self.sql_rows.unwrap_or(usual.sql_rows),
+            sql_bytes: self.sql_bytes.map_or(usual.sql_bytes, |size| size.as_u64()),
+            sql_connections: self.sql_connections.unwrap_or(usual.sql_connections),
+        }
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map_err(|error| {
+        serde::de::Error::custom(format!("`{text}` is no length of time such as `30s`: {error}"))
+    })
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_documented_setting() {
+        let config: Config = serde_yaml::from_str(include_str!("../configuration.yaml")).unwrap();
+        assert_eq!(config.limits.resolve(), RunLimits::default());
+        assert_eq!(config.listen, Config::default().listen);
+        assert_eq!(config.shutdown_grace, Config::default().shutdown_grace);
+        assert_eq!(config.body_limit, Config::default().body_limit);
+        assert_eq!(config.log.filter, Config::default().log.filter);
+    }
+
+    #[test]
+    fn refuses_a_setting_that_it_does_not_know() {
+        let error = serde_yaml::from_str::<Config>("limits:\n  guestMemori: 1 MiB\n").unwrap_err();
+        assert!(error.to_string().contains("guestMemori"), "{error}");
+    }
+}

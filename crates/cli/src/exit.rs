@@ -1,0 +1,80 @@
+//! Exit codes, and failures that carry one. The only place that decides them.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// How the process ends. The numbers are documented in `--help` and stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything asked for was done.
+    Success = 0,
+    /// A job ran and did not succeed.
+    JobFailed = 1,
+    /// The arguments or the configuration are wrong.
+    Usage = 2,
+    /// A job file is not valid, or can't be read.
+    InvalidJob = 3,
+    /// The data folder, its store or the address can't be used.
+    Unavailable = 4,
+    /// A job was stopped because its time was over.
+    JobTimedOut = 5,
+    /// A defect of Jobcell.
+    Internal = 70,
+    /// Interrupted by Ctrl-C or a signal.
+    Cancelled = 130,
+}
+
+/// The table in `--help`.
+pub(crate) const TABLE: &str = "\
+Exit codes:
+  0    done; the job succeeded, the files are valid
+  1    the job ran and failed
+  2    wrong arguments or configuration
+  3    a job file is not valid, or can't be read
+  4    the data folder, its store or the address can't be used
+  5    the job was stopped because its `timeout` was over
+  70   a defect of Jobcell
+  130  cancelled by Ctrl-C or a signal";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    /// A failure that ends the process with this code.
+    pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { exit, error: error.into() }
+    }
+
+    /// The same with what was being done.
+    pub(crate) fn context(
+        exit: Exit,
+        error: impl Into<anyhow::Error>,
+        doing: impl Display + Send + Sync + 'static,
+    ) -> Self {
+        Self { exit, error: error.into().context(doing) }
+    }
+
+    /// A failure with a sentence of its own.
+    pub(crate) fn message(exit: Exit, message: impl Display) -> Self {
+        Self { exit, error: anyhow::anyhow!("{message}") }
+    }
+
+    /// Says what went wrong and why, one cause a line.
+    #[expect(clippy::print_stderr, reason = "the binary speaks to its user")]
+    pub(crate) fn print(&self) {
+        eprintln!("jobcell: {}", self.error);
+        for cause in self.error.chain().skip(1) {
+            eprintln!("  because {cause}");
+        }
+    }
+}

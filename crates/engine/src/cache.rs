@@ -1,0 +1,66 @@
+//! Jobs that were run lately, ready to run again. Holds no truth: a run is
+//! admitted only at the revision that the store has.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jobcell_model::{JobDocument, JobId, JobRecord, JobRef};
+use jobcell_plugin_host::Plugin;
+
+/// How many are kept. When there are more, the cache starts anew: simple, and
+/// rare enough to cost nothing.
+const CAPACITY: usize = 4096;
+
+/// All that a run of one edition of a job needs.
+pub(crate) struct PreparedJob {
+    pub(crate) record: JobRecord,
+    pub(crate) document: Arc<JobDocument>,
+    pub(crate) configuration: String,
+    pub(crate) plugin: Plugin,
+}
+
+#[derive(Default)]
+struct Entries {
+    by_id: HashMap<JobId, Arc<PreparedJob>>,
+    by_key: HashMap<String, JobId>,
+}
+
+/// The prepared jobs.
+#[derive(Default)]
+pub(crate) struct PreparedJobs(RwLock<Entries>);
+
+impl PreparedJobs {
+    /// The job at this revision, if it is here.
+    pub(crate) fn get(&self, job_id: JobId, revision: u64) -> Option<Arc<PreparedJob>> {
+        let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        entries.by_id.get(&job_id).filter(|job| job.record.revision == revision).cloned()
+    }
+
+    /// The job by either name, at the revision that was seen last.
+    pub(crate) fn find(&self, job: &JobRef) -> Option<Arc<PreparedJob>> {
+        let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let job_id = match job {
+            JobRef::Id(id) => id,
+            JobRef::Key(key) => entries.by_key.get(key)?,
+        };
+        entries.by_id.get(job_id).cloned()
+    }
+
+    /// Keeps a job.
+    pub(crate) fn keep(&self, job: Arc<PreparedJob>) {
+        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.by_id.len() >= CAPACITY {
+            *entries = Entries::default();
+        }
+        entries.by_key.insert(job.record.key.clone(), job.record.job_id);
+        entries.by_id.insert(job.record.job_id, job);
+    }
+
+    /// Drops a job.
+    pub(crate) fn forget(&self, job_id: JobId) {
+        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(job) = entries.by_id.remove(&job_id) {
+            entries.by_key.remove(&job.record.key);
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Carries out one run: start record, plugin, finish record. The plugin starts
+//! while the start record is being written; its first effect waits for it.
+//! Never decides whether a job may run.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jobcell_model::{
+    ConcurrencyPolicy, Execution, ExecutionId, JobDocument, OutputSummary, Parameter, RunState,
+};
+use jobcell_plugin_host::{EffectGate, RunEnd, RunObserver, RunReport, RunRequest};
+use jobcell_store::{AdmitError, Finish, FinishError, RunAdmission, StorageError};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::Shared;
+use crate::cache::PreparedJob;
+use crate::error::{RunLost, StartError};
+use crate::jobs::CheckedJob;
+use crate::live::{CancelCause, LiveRun};
+use crate::runs::{RunOutcome, StartRequest};
+
+/// How often, and with which pause, the end of a run is offered to a store that
+/// fails, for instance because its disk is full.
+const FINISH_ATTEMPTS: u32 = 60;
+const FINISH_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a run did not begin.
+pub(crate) enum Begun {
+    /// The job was changed since it was prepared.
+    Stale,
+    /// It may not run.
+    Refused(StartError),
+}
+
+/// What one recorded run is made from.
+pub(crate) struct Ticket {
+    pub(crate) execution_id: ExecutionId,
+    pub(crate) request: StartRequest,
+    pub(crate) live: LiveRun,
+}
+
+/// Runs a stored job from start record to finish record.
+pub(crate) async fn recorded(
+    shared: Arc<Shared>,
+    job: Arc<PreparedJob>,
+    ticket: Ticket,
+    admitted: oneshot::Sender<Result<(), Begun>>,
+    finished: oneshot::Sender<Result<RunOutcome, RunLost>>,
+) {
+    let id = ticket.execution_id;
+    let _listed = Listed { shared: &shared, id };
+    let started = Instant::now();
+    let execution = start_record(&shared, &job, &ticket);
+    let (opener, gate) = EffectGate::closed();
+    let admission = shared.store.admit_run(RunAdmission {
+        execution: execution.clone(),
+        limit: limit(&job.document),
+    });
+    let request = run_request(&shared, &job, &execution, ticket.live.token(), gate);
+    let admission = async {
+        let result = admission.await;
+        opener.settle(result.is_ok());
+        if result.is_err() {
+            // Nobody will record this run: what was begun of it is to stop.
+            ticket.live.token().cancel();
+        }
+        let accepted = result.is_ok();
+        let result = result.map_err(|error| refusal(&job, error));
+        // A caller that went away needs no answer.
+        drop(admitted.send(result));
+        accepted
+    };
+    let (accepted, report) = tokio::join!(admission, job.plugin.run(request));
+    if !accepted {
+        return;
+    }
+    let output = report.output.clone();
+    let execution = finish_record(&shared, execution, report, started, ticket.live.cause());
+    let outcome = record_finish(&shared, RunOutcome { execution, output }).await;
+    // A caller that went away needs no answer either; the record stands.
+    drop(finished.send(outcome));
+}
+
+/// Runs a job that nobody records.
+pub(crate) async fn unrecorded(
+    shared: &Shared,
+    job: &CheckedJob,
+    overrides: &[Parameter],
+    cancel: CancellationToken,
+    observer: Option<Arc<dyn RunObserver>>,
+) -> RunReport {
+    let spec = &job.document.spec;
+    let Some(plugin) = shared.job_types.get(&spec.job_type) else {
+        return missing_plugin(&spec.job_type);
+    };
+    let mut parameters = parameters(&job.document);
+    for given in overrides {
+        match parameters.iter_mut().find(|(name, _)| *name == given.name) {
+            Some((_, value)) => value.clone_from(&given.value),
+            None => parameters.push((given.name.clone(), given.value.clone())),
+        }
+    }
+    let attributes = [
+        ("job-key", spec.id.clone()),
+        ("job-name", spec.name.clone()),
+        ("execution-id", ExecutionId::generate().to_string()),
+        ("attempt", "1".to_owned()),
+        ("trigger", "manual".to_owned()),
+    ];
+    plugin
+        .run(RunRequest {
+            configuration: crate::jobs::configuration_text(&job.document),
+            parameters,
+            attributes: attributes.map(|(name, value)| (name.to_owned(), value)).into(),
+            timeout: spec.timeout,
+            limits: shared.limits.clone(),
+            cancel,
+            gate: EffectGate::open(),
+            observer,
+        })
+        .await
+}
+
+/// Takes a run off the list of live ones, however its task ends.
+struct Listed<'a> {
+    shared: &'a Shared,
+    id: ExecutionId,
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.shared.live.remove(self.id);
+    }
+}
+
+fn limit(document: &JobDocument) -> Option<u32> {
+    let concurrency = &document.spec.concurrency;
+    match concurrency.policy {
+        ConcurrencyPolicy::Allow => None,
+        ConcurrencyPolicy::Skip | ConcurrencyPolicy::Queue | ConcurrencyPolicy::Replace => {
+            Some(concurrency.limit)
+        }
+    }
+}
+
+fn refusal(job: &PreparedJob, error: AdmitError) -> Begun {
+    let key = || job.record.key.clone();
+    match error {
+        AdmitError::Changed { .. } | AdmitError::NotFound { .. } => Begun::Stale,
+        AdmitError::Busy { execution_id } => {
+            Begun::Refused(StartError::Busy { key: key(), execution_id })
+        }
+        AdmitError::Storage(error) => Begun::Refused(error.into()),
+    }
+}
+
+fn parameters(document: &JobDocument) -> Vec<(String, serde_json::Value)> {
+    let given = &document.spec.parameters;
+    given.iter().map(|given| (given.name.clone(), given.value.clone())).collect()
+}
+
+fn start_record(shared: &Shared, job: &PreparedJob, ticket: &Ticket) -> Execution {
+    let spec = &job.document.spec;
+    let record = &job.record;
+    Execution {
+        execution_id: ticket.execution_id,
+        job_id: record.job_id,
+        job_key: record.key.clone(),
+        job_name: record.name.clone(),
+        job_type: record.job_type.clone(),
+        job_revision: record.revision,
+        status: RunState::Running,
+        trigger: ticket.request.trigger,
+        scheduled_time: None,
+        start_time: shared.clock.now(),
+        end_time: None,
+        duration_seconds: None,
+        error_message: None,
+        error_code: None,
+        return_code: None,
+        step_results: Vec::new(),
+        executed_by: ticket.request.executed_by.clone(),
+        execution_timezone: spec.timezone().to_owned(),
+        server_info: shared.server_info.clone(),
+        plugin: job.plugin.identity().to_owned(),
+        memory_usage_mb: None,
+        cpu_time_seconds: None,
+        retry_count: 0,
+        max_retries: spec.max_retries(),
+        is_retry: false,
+        parent_execution_id: None,
+        output: OutputSummary::default(),
+    }
+}
+
+fn run_request(
+    shared: &Shared,
+    job: &PreparedJob,
+    execution: &Execution,
+    cancel: CancellationToken,
+    gate: EffectGate,
+) -> RunRequest {
+    let attributes = [
+        ("job-id", execution.job_id.to_string()),
+        ("job-key", execution.job_key.clone()),
+        ("job-name", execution.job_name.clone()),
+        ("execution-id", execution.execution_id.to_string()),
+        ("attempt", (execution.retry_count + 1).to_string()),
+        ("trigger", execution.trigger.as_str().to_owned()),
+    ];
+    let scheduled = execution.scheduled_time.map(|at| ("scheduled-time", at.to_rfc3339()));
+    let attributes = attributes.into_iter().chain(scheduled);
+    RunRequest {
+        configuration: job.configuration.clone(),
+        parameters: parameters(&job.document),
+        attributes: attributes.map(|(name, value)| (name.to_owned(), value)).collect(),
+        timeout: job.document.spec.timeout,
+        limits: shared.limits.clone(),
+        cancel,
+        gate,
+        observer: None,
+    }
+}
+
+fn finish_record(
+    shared: &Shared,
+    start: Execution,
+    report: RunReport,
+    started: Instant,
+    cause: Option<&CancelCause>,
+) -> Execution {
+    let duration = started.elapsed();
+    let (status, return_code, error) = verdict(report.end, duration, cause);
+    let (code, message) = error.unzip();
+    Execution {
+        status,
+        // The wall clock may jump; the duration may not.
+        end_time: Some(shared.clock.now().max(start.start_time)),
+        duration_seconds: Some(duration.as_secs_f64()),
+        error_message: message,
+        error_code: code,
+        return_code,
+        step_results: report.steps,
+        memory_usage_mb: Some(mebibytes(report.cost.peak_memory)),
+        cpu_time_seconds: Some(report.cost.cpu_time.as_secs_f64()),
+        output: report.output_summary,
+        ..start
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "memory sizes stay far below 2^53 bytes")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}
+
+type Verdict = (RunState, Option<i32>, Option<(String, String)>);
+
+fn verdict(end: RunEnd, duration: Duration, cause: Option<&CancelCause>) -> Verdict {
+    let because = |code: &str, message: String| Some((code.to_owned(), message));
+    match end {
+        RunEnd::Succeeded { return_code } => (RunState::Success, return_code, None),
+        RunEnd::Failed { return_code, failure } => {
+            (RunState::Failed, return_code, Some((failure.code, failure.message)))
+        }
+        RunEnd::TimedOut => {
+            let message = format!(
+                "the run was stopped after {:.1} s because the job's `timeout` was over",
+                duration.as_secs_f64()
+            );
+            (RunState::Timeout, None, because("timeout", message))
+        }
+        RunEnd::Cancelled => match cause {
+            Some(CancelCause::Shutdown) => {
+                let message = "the server was shut down while this run was going on".to_owned();
+                (RunState::Interrupted, None, because("interrupted", message))
+            }
+            Some(CancelCause::Person(by)) => {
+                (RunState::Cancelled, None, because("cancelled", format!("cancelled by {by}")))
+            }
+            None => (RunState::Cancelled, None, because("cancelled", "cancelled".to_owned())),
+        },
+    }
+}
+
+async fn record_finish(shared: &Shared, outcome: RunOutcome) -> Result<RunOutcome, RunLost> {
+    let execution_id = outcome.execution.execution_id;
+    let lost = |reason: String| RunLost { execution_id, reason };
+    let finish = Finish { execution: outcome.execution.clone(), output: outcome.output.clone() };
+    for attempt in 1..=FINISH_ATTEMPTS {
+        match shared.store.finish_run(finish.clone()).await {
+            Ok(()) => return Ok(outcome),
+            Err(FinishError::NotOpen { .. }) => {
+                return Err(lost("it was closed by somebody else".to_owned()));
+            }
+            Err(FinishError::Storage(StorageError::Closed)) => {
+                return Err(lost("the store is closed".to_owned()));
+            }
+            Err(FinishError::Storage(error)) => {
+                tracing::error!(%execution_id, attempt, %error, "the end of a run can't be recorded yet");
+            }
+        }
+        tokio::time::sleep(FINISH_PAUSE).await;
+    }
+    Err(lost("the store failed for too long; see the server's log".to_owned()))
+}
+
+fn missing_plugin(job_type: &str) -> RunReport {
+    RunReport {
+        end: RunEnd::Failed {
+            return_code: None,
+            failure: jobcell_plugin_host::RunFailure {
+                code: "job_type_missing".to_owned(),
+                message: format!("no plugin for the job type `{job_type}` is installed"),
+            },
+        },
+        steps: Vec::new(),
+        output: Default::default(),
+        output_summary: OutputSummary::default(),
+        cost: Default::default(),
+    }
+}

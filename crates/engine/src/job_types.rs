@@ -1,0 +1,63 @@
+//! The job types that can run: one plugin for each, found by name without case.
+//! Never loads a plugin itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jobcell_model::JobTypeSchema;
+use jobcell_plugin_host::Plugin;
+
+/// Two plugins that can't live together.
+#[derive(Debug, thiserror::Error)]
+#[error("two plugins carry out the job type `{name}`")]
+pub struct JobTypesError {
+    /// The name that both claim.
+    pub name: String,
+}
+
+/// The installed job types. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct JobTypes {
+    plugins: Arc<BTreeMap<String, Plugin>>,
+    schemas: Arc<Vec<JobTypeSchema>>,
+}
+
+impl JobTypes {
+    /// The job types of these plugins.
+    ///
+    /// # Errors
+    /// When two claim one name.
+    pub fn new(plugins: impl IntoIterator<Item = Plugin>) -> Result<Self, JobTypesError> {
+        let mut by_name = BTreeMap::new();
+        let mut schemas = Vec::new();
+        for plugin in plugins {
+            let description = plugin.description();
+            let name = description.name.clone();
+            schemas.push(JobTypeSchema {
+                name: name.clone(),
+                schema: description.configuration_schema.clone(),
+            });
+            if by_name.insert(name.to_lowercase(), plugin).is_some() {
+                return Err(JobTypesError { name });
+            }
+        }
+        Ok(Self { plugins: Arc::new(by_name), schemas: Arc::new(schemas) })
+    }
+
+    /// The plugin of a job type.
+    #[must_use]
+    pub fn get(&self, job_type: &str) -> Option<&Plugin> {
+        self.plugins.get(&job_type.to_lowercase())
+    }
+
+    /// What each adds to a job.
+    #[must_use]
+    pub fn schemas(&self) -> &[JobTypeSchema] {
+        &self.schemas
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Plugin> {
+        self.plugins.values()
+    }
+}

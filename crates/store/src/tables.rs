@@ -1,0 +1,150 @@
+//! The tables, their keys, and how they are opened for one batch of writes or
+//! one read. Never decides what is written to them.
+
+use jobcell_model::{ExecutionId, JobId};
+use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransaction};
+
+use crate::failure::Failure;
+
+/// The sixteen bytes of a UUID.
+pub(crate) type Id = &'static [u8; 16];
+/// A job's id, then a run's.
+pub(crate) type JobRun = &'static [u8; 32];
+/// A run's id, then the number of a piece of its output.
+pub(crate) type RunPiece = &'static [u8; 20];
+
+/// A job's id to its row.
+pub(crate) const JOBS: TableDefinition<'_, Id, &[u8]> =
+    TableDefinition::new("job_configurations_v2");
+/// The ids of the jobs that are enabled.
+pub(crate) const ENABLED_JOBS: TableDefinition<'_, Id, ()> = TableDefinition::new("enabled_jobs");
+/// A job's own `id` to the server's.
+pub(crate) const JOB_KEYS: TableDefinition<'_, &str, Id> = TableDefinition::new("job_keys");
+/// A job's id to its figures. A row exists as long as the job does.
+pub(crate) const STATISTICS: TableDefinition<'_, Id, &[u8]> =
+    TableDefinition::new("job_statistics_v2");
+/// A run's id to its row.
+pub(crate) const HISTORY: TableDefinition<'_, Id, &[u8]> =
+    TableDefinition::new("job_execution_history_v2");
+/// The runs of each job, by age.
+pub(crate) const RUNS_BY_JOB: TableDefinition<'_, JobRun, ()> =
+    TableDefinition::new("job_executions_by_job");
+/// The runs that go on, by job.
+pub(crate) const OPEN_RUNS: TableDefinition<'_, JobRun, ()> =
+    TableDefinition::new("open_executions");
+/// What runs wrote, in pieces.
+pub(crate) const OUTPUT: TableDefinition<'_, RunPiece, &[u8]> =
+    TableDefinition::new("execution_output");
+/// What is known of the store itself.
+pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+
+/// Every table but `meta`, open in one write transaction.
+pub(crate) struct WriteTables<'txn> {
+    pub(crate) jobs: Table<'txn, Id, &'static [u8]>,
+    pub(crate) enabled_jobs: Table<'txn, Id, ()>,
+    pub(crate) job_keys: Table<'txn, &'static str, Id>,
+    pub(crate) statistics: Table<'txn, Id, &'static [u8]>,
+    pub(crate) history: Table<'txn, Id, &'static [u8]>,
+    pub(crate) runs_by_job: Table<'txn, JobRun, ()>,
+    pub(crate) open_runs: Table<'txn, JobRun, ()>,
+    pub(crate) output: Table<'txn, RunPiece, &'static [u8]>,
+}
+
+impl<'txn> WriteTables<'txn> {
+    /// Opens them, which also makes the ones that don't exist yet.
+    pub(crate) fn open(transaction: &'txn WriteTransaction) -> Result<Self, Failure> {
+        Ok(Self {
+            jobs: transaction.open_table(JOBS)?,
+            enabled_jobs: transaction.open_table(ENABLED_JOBS)?,
+            job_keys: transaction.open_table(JOB_KEYS)?,
+            statistics: transaction.open_table(STATISTICS)?,
+            history: transaction.open_table(HISTORY)?,
+            runs_by_job: transaction.open_table(RUNS_BY_JOB)?,
+            open_runs: transaction.open_table(OPEN_RUNS)?,
+            output: transaction.open_table(OUTPUT)?,
+        })
+    }
+}
+
+/// One consistent state of the store, to read from. Tables are opened as they
+/// are needed.
+pub(crate) struct Snapshot(ReadTransaction);
+
+impl Snapshot {
+    pub(crate) fn new(transaction: ReadTransaction) -> Self {
+        Self(transaction)
+    }
+
+    pub(crate) fn jobs(&self) -> Result<ReadOnlyTable<Id, &'static [u8]>, Failure> {
+        Ok(self.0.open_table(JOBS)?)
+    }
+
+    pub(crate) fn enabled_jobs(&self) -> Result<ReadOnlyTable<Id, ()>, Failure> {
+        Ok(self.0.open_table(ENABLED_JOBS)?)
+    }
+
+    pub(crate) fn job_keys(&self) -> Result<ReadOnlyTable<&'static str, Id>, Failure> {
+        Ok(self.0.open_table(JOB_KEYS)?)
+    }
+
+    pub(crate) fn statistics(&self) -> Result<ReadOnlyTable<Id, &'static [u8]>, Failure> {
+        Ok(self.0.open_table(STATISTICS)?)
+    }
+
+    pub(crate) fn history(&self) -> Result<ReadOnlyTable<Id, &'static [u8]>, Failure> {
+        Ok(self.0.open_table(HISTORY)?)
+    }
+
+    pub(crate) fn runs_by_job(&self) -> Result<ReadOnlyTable<JobRun, ()>, Failure> {
+        Ok(self.0.open_table(RUNS_BY_JOB)?)
+    }
+
+    pub(crate) fn open_runs(&self) -> Result<ReadOnlyTable<JobRun, ()>, Failure> {
+        Ok(self.0.open_table(OPEN_RUNS)?)
+    }
+
+    pub(crate) fn output(&self) -> Result<ReadOnlyTable<RunPiece, &'static [u8]>, Failure> {
+        Ok(self.0.open_table(OUTPUT)?)
+    }
+}
+
+/// The key of a run in the tables that are sorted by job.
+pub(crate) fn job_run(job: JobId, run: ExecutionId) -> [u8; 32] {
+    joined(*job.as_bytes(), *run.as_bytes())
+}
+
+/// The first and the last key that a job's runs can have.
+pub(crate) fn runs_of(job: JobId) -> ([u8; 32], [u8; 32]) {
+    (joined(*job.as_bytes(), [0; 16]), joined(*job.as_bytes(), [0xff; 16]))
+}
+
+/// Takes a key of the tables that are sorted by job apart.
+pub(crate) fn split_job_run(key: &[u8; 32]) -> (JobId, ExecutionId) {
+    let (mut job, mut run) = ([0; 16], [0; 16]);
+    job.copy_from_slice(&key[..16]);
+    run.copy_from_slice(&key[16..]);
+    (JobId::from_bytes(job), ExecutionId::from_bytes(run))
+}
+
+/// The key of a piece of a run's output.
+pub(crate) fn run_piece(run: ExecutionId, number: u32) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..16].copy_from_slice(run.as_bytes());
+    key[16..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// Takes the key of a piece of output apart.
+pub(crate) fn split_run_piece(key: &[u8; 20]) -> (ExecutionId, u32) {
+    let (mut run, mut number) = ([0; 16], [0; 4]);
+    run.copy_from_slice(&key[..16]);
+    number.copy_from_slice(&key[16..]);
+    (ExecutionId::from_bytes(run), u32::from_be_bytes(number))
+}
+
+fn joined(first: [u8; 16], second: [u8; 16]) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(&first);
+    key[16..].copy_from_slice(&second);
+    key
+}

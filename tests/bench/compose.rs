@@ -1,0 +1,113 @@
+//! Jobcell's own parts, put together as the binary does.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jobcell_engine::{Engine, EngineConfig, JobTypes, SystemClock};
+use jobcell_host_process::{ProcessCapability, ProcessConfig, Tools};
+use jobcell_host_sql::{ConnectionConfig, SqlCapability, SqlConfig};
+use jobcell_plugin_host::{
+    EffectGate, HostConfig, Plugin, PluginHost, RunEnd, RunLimits, RunRequest,
+};
+use jobcell_store::{RedbStore, Store, StoreOptions};
+use tokio_util::sync::CancellationToken;
+
+use crate::figures::Timings;
+
+/// A plugin host with all capabilities; the role `powershell` is `/bin/true`.
+pub(crate) fn host(folder: &Path) -> PluginHost {
+    let tools = BTreeMap::from([("powershell".to_owned(), "/bin/true".into())]);
+    let process = ProcessCapability::new(ProcessConfig {
+        tools: Tools::search("".as_ref()).with_configured(tools),
+        scratch_root: folder.join("scratch"),
+        environment: Vec::new(),
+        script_folders: Vec::new(),
+    });
+    let default = ConnectionConfig::Sqlite { path: folder.join("default.sqlite"), read_only: false };
+    let sql = SqlCapability::new(SqlConfig {
+        connections: BTreeMap::from([("default".to_owned(), default)]),
+    });
+    std::fs::create_dir_all(folder.join("scratch")).unwrap();
+    std::fs::create_dir_all(folder.join("images")).unwrap();
+    let config = HostConfig { cache_dir: Some(folder.join("images")), ..HostConfig::default() };
+    PluginHost::new(config, vec![Arc::new(process), Arc::new(sql)]).unwrap()
+}
+
+fn request(configuration: &serde_json::Value) -> RunRequest {
+    RunRequest {
+        configuration: configuration.to_string(),
+        parameters: Vec::new(),
+        attributes: Vec::new(),
+        timeout: Duration::from_secs(60),
+        limits: RunLimits::default(),
+        cancel: CancellationToken::new(),
+        gate: EffectGate::open(),
+        observer: None,
+    }
+}
+
+async fn runs(plugin: &Plugin, configuration: serde_json::Value, count: usize) -> Timings {
+    let mut all = Vec::with_capacity(count);
+    for _ in 0..count {
+        let request = request(&configuration);
+        let start = Instant::now();
+        let report = plugin.run(request).await;
+        all.push(start.elapsed());
+        assert!(matches!(report.end, RunEnd::Succeeded { .. }), "{:?}", report.end);
+    }
+    Timings::new(all)
+}
+
+/// Whole runs that do nothing.
+pub(crate) async fn trivial_runs(plugin: &Plugin, count: usize) -> Timings {
+    runs(plugin, serde_json::json!({ "do": "nothing" }), count).await
+}
+
+/// Whole runs of a script file by `/bin/true`.
+pub(crate) async fn process_runs(host: &PluginHost, folder: &Path, count: usize) -> Timings {
+    let script = folder.join("script.ps1");
+    std::fs::write(&script, "").unwrap();
+    let bundled = jobcell_bundle::job_types().iter().find(|plugin| plugin.name == "powershell");
+    let plugin = host.load("powershell", bundled.unwrap().component).unwrap();
+    let configuration = serde_json::json!({ "executionMode": "script", "scriptPath": script });
+    runs(&plugin, configuration, count).await
+}
+
+/// Serves jobs until it is killed.
+#[tokio::main]
+pub(crate) async fn job_server(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let host = host(folder);
+    let plugins = jobcell_bundle::job_types().iter();
+    let plugins = plugins.map(|bundled| host.load(bundled.name, bundled.component).unwrap());
+    let store = RedbStore::open(&folder.join("jobcell.redb"), StoreOptions::default()).unwrap();
+    let store: Arc<dyn Store> = Arc::new(store);
+    let engine = Engine::start(EngineConfig {
+        store: Arc::clone(&store),
+        clock: Arc::new(SystemClock),
+        job_types: JobTypes::new(plugins).unwrap(),
+        limits: RunLimits::default(),
+        server_info: "bench".to_owned(),
+    })
+    .await
+    .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = jobcell_api::ApiConfig {
+        port: listener.local_addr().unwrap().port(),
+        allowed_hosts: Vec::new(),
+        body_limit: 1 << 20,
+        samples: Vec::new(),
+    };
+    let commits = move || async move {
+        let metrics = store.commit_metrics();
+        axum::Json(serde_json::json!({ "commits": metrics.commits, "writes": metrics.writes }))
+    };
+    let router = jobcell_api::router(engine, config)
+        .route("/bench/commits", axum::routing::get(commits));
+    crate::clients::announce(&listener);
+    jobcell_api::serve(listener, router, CancellationToken::new(), Duration::from_secs(1))
+        .await
+        .unwrap();
+}

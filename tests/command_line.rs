@@ -1,0 +1,159 @@
+//! The binary as a person at a terminal meets it: help, exit codes, messages.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::harness::{jobcell, repository, run, stand_in, text};
+
+/// Compares with a golden file, or writes it where that is asked for.
+fn golden(name: &str, found: &str) {
+    let file = repository().join("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, found).unwrap();
+    }
+    let wanted = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        wanted == found,
+        "{name} differs; run the tests once with UPDATE_GOLDEN=1 and read the difference:\n{found}"
+    );
+}
+
+#[test]
+fn help_is_as_reviewed() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["", "serve", "demo", "run", "validate"] {
+        let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let output = run(&arguments, folder.path());
+        assert!(output.status.success());
+        let name = if command.is_empty() { "help" } else { command };
+        golden(&format!("{name}.txt"), &text(&output.stdout));
+    }
+}
+
+#[test]
+fn a_valid_file_is_said_to_be_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), "id: a\nname: A\ntype: SQL\nquery: SELECT 1\n").unwrap();
+    let output = run(&["validate", "a.yaml"], folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "a.yaml: valid\n");
+}
+
+#[test]
+fn an_invalid_file_is_shown_with_the_line_marked() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "id: a\nname: A\ntype: SQL\nqueri: SELECT 1\ntimeout: -5\n";
+    fs::write(folder.path().join("b.yaml"), yaml).unwrap();
+    let output = run(&["validate", "b.yaml", "missing.yaml"], folder.path());
+    assert_eq!(output.status.code(), Some(3));
+    golden("invalid.txt", &text(&output.stdout));
+}
+
+#[test]
+fn findings_come_as_json_where_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("b.yaml"), "id: a\nname: A\ntype: SQL\nqueri: x\n").unwrap();
+    let output = run(&["validate", "--format", "json", "b.yaml"], folder.path());
+    assert_eq!(output.status.code(), Some(3));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found[0]["valid"], false);
+    assert_eq!(found[0]["problems"][0]["severity"], "error");
+    assert!(found[0]["problems"][0]["line"].is_u64(), "{found}");
+}
+
+#[test]
+fn run_prints_what_the_job_prints_and_ends_with_its_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "id: a\nname: A\ntype: SQL\nquery: SELECT 'hello' AS greeting\n";
+    fs::write(folder.path().join("a.yaml"), yaml).unwrap();
+    let output = run(&["run", "a.yaml", "--data", "data"], folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("hello"));
+    assert!(text(&output.stderr).contains("success"));
+
+    fs::write(folder.path().join("f.yaml"), yaml.replace("SELECT", "SELEKT")).unwrap();
+    let output = run(&["run", "f.yaml", "--data", "data"], folder.path());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("SELEKT"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn run_passes_parameters_on_and_reads_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = jobcell()
+        .args(["run", "-", "--parameter", "name=Zoë", "--format", "json", "--data", "data"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let yaml = "id: a\nname: A\ntype: SQL\nquery: SELECT :name AS who\nparameters: {name: nobody}\n";
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), yaml.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["success"], true, "{answer}");
+    assert!(answer["output"].as_str().unwrap().contains("Zoë"), "{answer}");
+}
+
+#[test]
+fn a_job_past_its_time_ends_with_a_code_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "id: a\nname: A\ntype: SQL\ntimeout: 1\nquery: |\n  WITH RECURSIVE c(x) AS \
+                (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c\n";
+    fs::write(folder.path().join("a.yaml"), yaml).unwrap();
+    let output = run(&["run", "a.yaml", "--data", "data"], folder.path());
+    assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
+}
+
+#[test]
+fn ctrl_c_cancels_a_run_and_its_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "id: a\nname: A\ntype: PowerShell\nexecutionMode: inline\ninlineScript: |\n  \
+                Write-Host \"started\"\n  Start-Sleep -Seconds 120\n";
+    fs::write(folder.path().join("a.yaml"), yaml).unwrap();
+    let configuration = format!("tools: {{powershell: {}}}\n", stand_in().display());
+    fs::write(folder.path().join("config.yaml"), configuration).unwrap();
+    let mut child = jobcell()
+        .args(["run", "a.yaml", "--data", "data", "--config", "config.yaml"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+    assert_eq!(line, "started\n");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let scratch = fs::read_dir(folder.path().join("data/scratch")).unwrap().count();
+    assert_eq!(scratch, 0, "the private folder is gone");
+}
+
+#[test]
+fn wrong_use_is_told_apart_and_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |arguments: &[&str], code: i32, words: &str| {
+        let output = run(arguments, folder.path());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: `{words}` is not in {said}");
+    };
+    fs::write(folder.path().join("bad.yaml"), "limit:\n  a: 1\n").unwrap();
+    fs::write(folder.path().join("a.yaml"), "id: a\n").unwrap();
+    check(&["serv"], 2, "serve");
+    check(&["run", "nowhere.yaml"], 3, "nowhere.yaml");
+    check(&["run", "a.yaml", "--data", "data"], 3, "name");
+    check(&["run", "a.yaml", "--parameter", "x"], 2, "NAME=VALUE");
+    check(&["demo", "--config", "bad.yaml"], 2, "limit");
+    check(&["demo", "--config", "nowhere.yaml"], 2, "nowhere.yaml");
+    check(&["demo", "--log", "nonsense=="], 2, "nonsense==");
+    check(&["serve", "--listen", "0.0.0.0:0"], 2, "loopback");
+    check(&["serve", "--listen", "here"], 2, "here");
+    fs::write(folder.path().join("file"), "").unwrap();
+    check(&["serve", "--listen", "127.0.0.1:0", "--data", "file"], 4, "file");
+    fs::create_dir(folder.path().join("broken")).unwrap();
+    fs::write(folder.path().join("broken/jobcell.redb"), "no database").unwrap();
+    check(&["serve", "--listen", "127.0.0.1:0", "--data", "broken"], 4, "jobcell.redb");
+}

@@ -1,0 +1,14 @@
+//! Black-box tests: each starts the real binary and looks at what a person or
+//! a client would see. What can be shown at a lower border is tested there.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod harness;
+
+mod command_line;
+mod crash;
+mod malformed;
+mod rest;
+mod samples;
+mod seed_guide;
+mod shutdown;
+mod tidy;
