@@ -94,17 +94,11 @@ pub(crate) async fn job_server(folder: &Path) {
     .await
     .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let config = jobcell_api::ApiConfig {
-        port: listener.local_addr().unwrap().port(),
-        allowed_hosts: Vec::new(),
-        body_limit: 1 << 20,
-        samples: Vec::new(),
-    };
     let commits = move || async move {
         let metrics = store.commit_metrics();
         axum::Json(serde_json::json!({ "commits": metrics.commits, "writes": metrics.writes }))
     };
-    let router = jobcell_api::router(engine, config)
+    let router = jobcell_api::router(engine, jobcell_api::ApiConfig::default())
         .route("/bench/commits", axum::routing::get(commits));
     crate::clients::announce(&listener);
     jobcell_api::serve(listener, router, CancellationToken::new(), Duration::from_secs(1))

@@ -52,7 +52,10 @@ impl FromRequest<Api> for JobBody {
                 format!("the request needs a body: the job, as {accepted}"),
             ));
         }
-        let format = format(&parts.headers).ok_or_else(|| unsupported(&parts.headers, &accepted))?;
+        let Some(format) = format(&parts.headers) else {
+            discard(&parts.headers, body).await;
+            return Err(unsupported(&parts.headers, &accepted));
+        };
         let bytes = read(api, &parts.headers, body).await?;
         match format {
             Format::Json => Members::new(json_object(&bytes)?).map(Self::Json),
@@ -123,10 +126,7 @@ async fn read(api: &Api, headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>,
     let limit = api.body_limit();
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: u64| usize::try_from(length).is_ok_and(|length| length > limit)) {
-        // A client that waits for leave to send gets its answer instead.
-        if !headers.contains_key(EXPECT) {
-            discard(body).await;
-        }
+        discard(headers, body).await;
         return Err(too_large(limit));
     }
     let bytes = match tokio::time::timeout(api.body_timeout(), collect(&mut body, limit)).await {
@@ -140,7 +140,7 @@ async fn read(api: &Api, headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>,
     match bytes {
         Some(bytes) => Ok(bytes),
         None => {
-            discard(body).await;
+            discard(headers, body).await;
             Err(too_large(limit))
         }
     }
@@ -163,7 +163,11 @@ async fn collect(body: &mut Body, limit: usize) -> Result<Option<Vec<u8>>, ApiEr
 }
 
 /// Reads what is left of a refused body and keeps nothing of it.
-async fn discard(mut body: Body) {
+async fn discard(headers: &HeaderMap, mut body: Body) {
+    // A client that waits for leave to send gets its answer instead.
+    if headers.contains_key(EXPECT) {
+        return;
+    }
     let discarding = async {
         let mut seen = 0;
         while let Some(Ok(frame)) = body.frame().await {

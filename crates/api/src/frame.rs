@@ -1,6 +1,6 @@
 //! What surrounds every request: its id, the guard, a reply when a handler
-//! panics, the headers that every reply carries, one line of log. One layer,
-//! because each costs every request.
+//! panics, the headers that every reply carries, one line of log. One piece of
+//! middleware, because each costs every request.
 
 use std::any::Any;
 use std::time::Instant;
@@ -8,11 +8,8 @@ use std::time::Instant;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::Route;
-use tower::{Layer, Service};
-use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
 use crate::Api;
@@ -22,30 +19,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id of a client that is passed on.
 const REQUEST_ID_LENGTH: usize = 128;
 
-/// The frame as one layer.
-pub(crate) fn layer(
-    api: Api,
-) -> impl Layer<
-    Route,
-    Service: Service<
-        Request,
-        Response: IntoResponse,
-        Error: Into<std::convert::Infallible>,
-        Future: Send,
-    > + Clone
-                 + Send
-                 + Sync
-                 + 'static,
-> + Clone
-+ Send
-+ Sync
-+ 'static {
-    tower::ServiceBuilder::new()
-        .layer(from_fn_with_state(api, frame))
-        .layer(CatchPanicLayer::custom(panicked))
-}
-
-async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response {
+/// Handles one request inside the frame.
+pub(crate) async fn frame(State(api): State<Api>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
     let line = (request.method().clone(), request.uri().path().to_owned());
@@ -83,7 +58,8 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     HeaderValue::from_str(text).expect("a UUID is hexadecimal digits and hyphens")
 }
 
-fn panicked(payload: Box<dyn Any + Send>) -> Response {
+/// The reply to a request whose handler panicked.
+pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Response {
     let text = payload
         .downcast_ref::<String>()
         .map(String::as_str)

@@ -23,7 +23,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use jobcell_engine::Engine;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::ApiError;
 use crate::guard::Access;
@@ -135,7 +138,11 @@ fn framed(routes: Router<Api>, api: Api) -> Router {
     routes
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(frame::layer(api.clone()))
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(api.clone(), frame::frame))
+                .layer(CatchPanicLayer::custom(frame::panicked)),
+        )
         .with_state(api)
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) body_limit: ByteSize,
     /// Names besides the loopback ones that the `Host` header may carry.
     pub(crate) allowed_hosts: Vec<String>,
+    /// Origins besides the server's own whose pages may call it.
+    pub(crate) allowed_origins: Vec<String>,
     /// What is logged and how.
     pub(crate) log: Log,
     /// Tools by role, each the absolute path of an executable.
@@ -92,6 +94,7 @@ impl Default for Config {
             shutdown_grace: Duration::from_secs(30),
             body_limit: ByteSize::mib(2),
             allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
             log: Log::default(),
             tools: BTreeMap::new(),
             environment: BTreeMap::new(),

@@ -1,14 +1,16 @@
 //! Writing and reading jobs. Never touches a run.
 
-use jobcell_model::{JobId, JobRecord, JobRef, StoredJob};
-use redb::{ReadableTable, ReadableTableMetadata};
+use std::ops::Bound;
+
+use jobcell_model::{JobId, JobRecord, JobRef, JobStatistics, StoredJob};
+use redb::{ReadableTable, ReadableTableMetadata, Value};
 
 use crate::codec;
 use crate::error::{CreateJobError, ReplaceJobError, StorageError};
 use crate::failure::Failure;
 use crate::rows;
 use crate::store::Page;
-use crate::tables::{Snapshot, WriteTables};
+use crate::tables::{Id, Snapshot, WriteTables};
 use crate::writer::{Change, Operation, Stop};
 
 /// Adds a job.
@@ -21,7 +23,7 @@ pub(crate) struct CreateJob {
 impl CreateJob {
     pub(crate) fn new(job: JobRecord) -> Result<Self, StorageError> {
         let row = rows::encode_job(&job)?;
-        let statistics = rows::encode_statistics(&jobcell_model::JobStatistics::default())?;
+        let statistics = rows::encode_statistics(&JobStatistics::default())?;
         Ok(Self { job, row, statistics })
     }
 }
@@ -56,7 +58,8 @@ impl Operation for CreateJob {
     }
 }
 
-/// Replaces a job.
+/// Replaces a job. Not refused when room gets scarce: disabling a job may be
+/// what helps.
 pub(crate) struct ReplaceJob {
     job: JobRecord,
     row: Vec<u8>,
@@ -149,26 +152,11 @@ pub(crate) fn page(
     limit: usize,
     enabled_only: bool,
 ) -> Result<Page<StoredJob>, Failure> {
-    let end = after.map_or([0xff; 16], |id| *id.as_bytes());
-    let mut ids = Vec::new();
-    // The cursor itself is left out, but a first page starts at the very end.
-    let wanted = |id: &JobId| after.is_none_or(|after| *id != after);
-    if enabled_only {
-        for entry in snapshot.enabled_jobs()?.range::<&[u8; 16]>(..=&end)?.rev() {
-            ids.push(JobId::from_bytes(*entry?.0.value()));
-            if ids.len() > limit.saturating_add(1) {
-                break;
-            }
-        }
+    let mut ids = if enabled_only {
+        newest(&snapshot.enabled_jobs()?, after, limit)?
     } else {
-        for entry in snapshot.jobs()?.range::<&[u8; 16]>(..=&end)?.rev() {
-            ids.push(JobId::from_bytes(*entry?.0.value()));
-            if ids.len() > limit.saturating_add(1) {
-                break;
-            }
-        }
-    }
-    ids.retain(wanted);
+        newest(&snapshot.jobs()?, after, limit)?
+    };
     let more = ids.len() > limit;
     ids.truncate(limit);
     let items = ids
@@ -184,14 +172,28 @@ pub(crate) fn counts(snapshot: &Snapshot) -> Result<(u64, u64), Failure> {
 }
 
 /// A job's revision, where there is the job.
-pub(crate) fn revision(
+pub(crate) fn revision<E: From<StorageError>>(
     tables: &WriteTables<'_>,
     job: JobId,
-) -> Result<Option<u64>, Stop<StorageError>> {
+) -> Result<Option<u64>, Stop<E>> {
     match tables.jobs.get(job.as_bytes())? {
         Some(row) => Ok(Some(codec::job_revision(row.value())?)),
         None => Ok(None),
     }
+}
+
+/// The last ids of a table before `after`, one more than `limit`.
+fn newest<V: Value + 'static>(
+    table: &impl ReadableTable<Id, V>,
+    after: Option<JobId>,
+    limit: usize,
+) -> Result<Vec<JobId>, Failure> {
+    let end = after.as_ref().map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_bytes()));
+    let rows = table.range::<&[u8; 16]>((Bound::Unbounded, end))?;
+    rows.rev()
+        .take(limit.saturating_add(1))
+        .map(|row| Ok(JobId::from_bytes(*row?.0.value())))
+        .collect()
 }
 
 fn holder_of(tables: &WriteTables<'_>, key: &str) -> Result<Option<JobId>, redb::StorageError> {

@@ -23,9 +23,6 @@ mod tables;
 mod verify;
 mod writer;
 
-#[cfg(test)]
-mod tests;
-
 pub use error::{
     AdmitError, CreateJobError, FinishError, OpenError, ReplaceJobError, StorageError,
 };

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use jobcell_model::{ExecutionId, OutputChunk, OutputStream, RunOutput};
-use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, EDITION, corrupt};
@@ -35,7 +34,7 @@ struct ChunkRow<'a>(
     OutputStream,
     u64,
     u64,
-    #[serde(with = "serde_bytes")] Cow<'a, [u8]>,
+    #[serde(borrow, with = "serde_bytes")] Cow<'a, [u8]>,
 );
 
 impl EncodedOutput {
@@ -100,7 +99,7 @@ fn encode(output: &RunOutput) -> Result<EncodedOutput, StorageError> {
 }
 
 fn decode(encoded: &[u8]) -> Result<RunOutput, StorageError> {
-    let rows: Vec<ChunkRow<'static>> = rmp_serde::from_slice(encoded)
+    let rows: Vec<ChunkRow<'_>> = rmp_serde::from_slice(encoded)
         .map_err(|error| corrupt("run's output", error.to_string()))?;
     let chunks = rows.into_iter().map(|ChunkRow(stream, at_ms, dropped_before, bytes)| {
         OutputChunk { stream, at_ms, dropped_before, bytes: bytes.into_owned() }

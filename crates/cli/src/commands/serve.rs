@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::samples;
 
 /// How long clients have to read their last replies once all runs have ended.
-const REPLY_GRACE: Duration = Duration::from_secs(5);
+const REPLY_GRACE: Duration = Duration::from_secs(10);
 
 pub(super) fn run(options: Serve, mut config: Config) -> Result<Exit, Failure> {
     config.listen = options.listen.unwrap_or(config.listen);
@@ -76,9 +76,10 @@ async fn serve(
     config: &Config,
 ) -> Result<Exit, Failure> {
     let stop = CancellationToken::new();
-    let router = jobcell_api::router(engine.clone(), api_config(config, &listener));
-    let mut server =
-        tokio::spawn(jobcell_api::serve(listener, router, stop.clone(), REPLY_GRACE));
+    let router = jobcell_api::router(engine.clone(), api_config(config));
+    // Requests that wait for a run last as long as the run may.
+    let drain = config.shutdown_grace + config.limits.resolve().stop_grace + REPLY_GRACE;
+    let mut server = tokio::spawn(jobcell_api::serve(listener, router, stop.clone(), drain));
     let early = tokio::select! {
         served = &mut server => Some(served),
         signal = signal() => {
@@ -110,15 +111,16 @@ async fn serve(
     }
 }
 
-fn api_config(config: &Config, listener: &TcpListener) -> ApiConfig {
+fn api_config(config: &Config) -> ApiConfig {
+    let samples = samples::ALL.iter();
     ApiConfig {
-        port: listener.local_addr().map_or(config.listen.port(), |address| address.port()),
         allowed_hosts: config.allowed_hosts.clone(),
+        allowed_origins: config.allowed_origins.clone(),
         body_limit: usize::try_from(config.body_limit.as_u64()).unwrap_or(usize::MAX),
-        samples: samples::ALL
-            .iter()
+        samples: samples
             .map(|sample| Sample { slug: sample.slug.to_owned(), yaml: sample.yaml.to_owned() })
             .collect(),
+        ..ApiConfig::default()
     }
 }
 

@@ -1,0 +1,118 @@
+//! One run: its row, its log, its end before its time.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use jobcell_engine::CancelError;
+use jobcell_model::{Execution, ExecutionId, OutputStream, RunOutput};
+use serde::Serialize;
+
+use crate::Api;
+use crate::body::OptionalBody;
+use crate::error::ApiError;
+use crate::extract::{ExecutionPath, Parameters, bad_parameter};
+use crate::jobs::ACTOR;
+use crate::views::{ExecutionView, OutputText, Reply, VERSION};
+
+/// Says with a log whether more of it is to come.
+const X_EXECUTION_STATUS: HeaderName = HeaderName::from_static("x-execution-status");
+
+pub(crate) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/v2/executions/{id}", get(read))
+        .route("/api/v2/executions/{id}/log", get(log))
+        .route("/api/v2/executions/{id}/cancel", post(cancel))
+}
+
+#[derive(Serialize)]
+struct ExecutionRead<'a> {
+    success: bool,
+    execution: ExecutionView<'a>,
+}
+
+async fn read(
+    State(api): State<Api>,
+    ExecutionPath(id): ExecutionPath,
+) -> Result<impl IntoResponse, ApiError> {
+    let (execution, output) = found(&api, id).await?;
+    let output = OutputText::full(output.as_ref());
+    let reply = ExecutionRead { success: true, execution: ExecutionView::new(&execution, output) };
+    Ok(Reply(reply).into_response())
+}
+
+async fn log(
+    State(api): State<Api>,
+    ExecutionPath(id): ExecutionPath,
+    mut parameters: Parameters,
+) -> Result<impl IntoResponse, ApiError> {
+    let text = wanted_streams(&mut parameters)?;
+    let (execution, output) = found(&api, id).await?;
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (X_EXECUTION_STATUS, HeaderValue::from_static(execution.status.as_str())),
+    ];
+    Ok((headers, output.map(|output| text(&output)).unwrap_or_default()))
+}
+
+/// What the caller wants to see of an output: both streams unless it names one.
+fn wanted_streams(parameters: &mut Parameters) -> Result<fn(&RunOutput) -> String, ApiError> {
+    let Some(name) = parameters.text("stream")? else { return Ok(RunOutput::text) };
+    match name.as_str() {
+        "stdout" => Ok(|output| output.text_of(|stream| stream == OutputStream::Stdout)),
+        "stderr" => Ok(|output| output.text_of(|stream| stream == OutputStream::Stderr)),
+        "log" => Ok(|output| output.text_of(|stream| stream == OutputStream::Log)),
+        "all" => Ok(|output| output.text_of(|_| true)),
+        _ => Err(bad_parameter("stream", &name, "`stdout`, `stderr`, `log` or `all`")),
+    }
+}
+
+#[derive(Serialize)]
+struct Cancelling {
+    success: bool,
+    execution_id: ExecutionId,
+    version: &'static str,
+    message: String,
+}
+
+async fn cancel(
+    State(api): State<Api>,
+    ExecutionPath(id): ExecutionPath,
+    OptionalBody(_): OptionalBody,
+) -> Result<impl IntoResponse, ApiError> {
+    match api.engine().cancel_run(id, ACTOR) {
+        Ok(()) => {
+            let message = format!(
+                "the run is being ended; /api/v2/executions/{id} says `cancelled` once all of it \
+                 is gone"
+            );
+            let reply = Reply(Cancelling {
+                success: true,
+                execution_id: id,
+                version: VERSION,
+                message,
+            });
+            Ok((StatusCode::ACCEPTED, reply))
+        }
+        Err(error @ CancelError::NotRunning(_)) => {
+            let execution = api.engine().store().execution(id).await?;
+            let execution = execution.ok_or_else(|| not_found(id))?;
+            let status = execution.status.as_str();
+            let error = format!("{error}: its status is `{status}`");
+            Err(ApiError::conflict("execution_not_running", error).with("execution_status", status))
+        }
+    }
+}
+
+async fn found(api: &Api, id: ExecutionId) -> Result<(Execution, Option<RunOutput>), ApiError> {
+    let store = api.engine().store();
+    let execution = store.execution(id).await?.ok_or_else(|| not_found(id))?;
+    let output = store.output(id).await?;
+    Ok((execution, output))
+}
+
+fn not_found(id: ExecutionId) -> ApiError {
+    ApiError::not_found("execution_not_found", format!("there is no run `{id}`"))
+}

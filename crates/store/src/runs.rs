@@ -1,0 +1,206 @@
+//! Admitting, finishing and reading runs. Never decides whether a job should
+//! run, only whether its limit lets it.
+
+use std::ops::Bound;
+
+use jobcell_model::{Execution, ExecutionId, JobId, RunOutput, RunState};
+use redb::ReadableTable;
+
+use crate::error::{AdmitError, FinishError, StorageError};
+use crate::failure::Failure;
+use crate::jobs;
+use crate::output::{self, EncodedOutput};
+use crate::rows;
+use crate::store::{Finish, Page, RunAdmission};
+use crate::tables::{Snapshot, WriteTables, job_run, runs_of, split_job_run};
+use crate::writer::{Change, OpenRun, Operation, Stop};
+
+/// Records a run as started.
+pub(crate) struct AdmitRun {
+    run: OpenRun,
+    revision: u64,
+    limit: Option<u32>,
+    row: Vec<u8>,
+}
+
+impl AdmitRun {
+    pub(crate) fn new(admission: &RunAdmission) -> Result<Self, StorageError> {
+        let Execution { job_id, execution_id, job_revision, .. } = admission.execution;
+        Ok(Self {
+            run: OpenRun { job_id, execution_id },
+            revision: job_revision,
+            limit: admission.limit,
+            row: rows::encode_execution(&admission.execution)?,
+        })
+    }
+
+    /// The oldest of the job's runs when as many go on as its limit allows.
+    fn in_its_way(
+        &self,
+        tables: &WriteTables<'_>,
+    ) -> Result<Option<ExecutionId>, redb::StorageError> {
+        let Some(limit) = self.limit else {
+            return Ok(None);
+        };
+        let (first, last) = runs_of(self.run.job_id);
+        let mut open = tables.open_runs.range::<&[u8; 32]>(&first..=&last)?;
+        let Some(oldest) = open.next() else {
+            return Ok(None);
+        };
+        let oldest = split_job_run(oldest?.0.value()).1;
+        // A limit of 0 is no way to disable a job; it allows one run as 1 does.
+        let others = limit.saturating_sub(1) as usize;
+        let found = open.take(others).try_fold(0, |count, row| row.map(|_| count + 1))?;
+        Ok((found == others).then_some(oldest))
+    }
+}
+
+impl Operation for AdmitRun {
+    type Reply = ();
+    type Error = AdmitError;
+
+    fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<()>, Stop<AdmitError>> {
+        let OpenRun { job_id, execution_id } = self.run;
+        match jobs::revision(tables, job_id)? {
+            Some(revision) if revision == self.revision => {}
+            Some(revision) => return Err(Stop::Refused(AdmitError::Changed { revision })),
+            None => return Err(Stop::Refused(AdmitError::NotFound { job_id })),
+        }
+        if let Some(execution_id) = self.in_its_way(tables)? {
+            return Err(Stop::Refused(AdmitError::Busy { execution_id }));
+        }
+        let key = job_run(job_id, execution_id);
+        tables.history.insert(execution_id.as_bytes(), self.row.as_slice())?;
+        tables.runs_by_job.insert(&key, ())?;
+        tables.open_runs.insert(&key, ())?;
+        Ok(Change::Made(()))
+    }
+
+    fn needs_room(&self) -> bool {
+        true
+    }
+
+    fn opens(&self) -> Option<OpenRun> {
+        Some(self.run)
+    }
+}
+
+/// Records a run as ended.
+pub(crate) struct FinishRun {
+    execution: Execution,
+    row: Vec<u8>,
+    output: EncodedOutput,
+}
+
+impl FinishRun {
+    pub(crate) async fn new(finish: Finish) -> Result<Self, StorageError> {
+        let row = rows::encode_execution(&finish.execution)?;
+        let output = EncodedOutput::new(finish.output).await?;
+        Ok(Self { execution: finish.execution, row, output })
+    }
+
+    /// The job's figures with this run in them; none when the job is gone, or
+    /// the run never started and so counts for nothing.
+    fn figures(&self, tables: &WriteTables<'_>) -> Result<Option<Vec<u8>>, Stop<FinishError>> {
+        let run = &self.execution;
+        if run.status == RunState::Skipped {
+            return Ok(None);
+        }
+        let Some(row) = tables.statistics.get(run.job_id.as_bytes())? else {
+            return Ok(None);
+        };
+        let mut figures = rows::decode_statistics(row.value())?;
+        figures.last_execution_id = Some(run.execution_id);
+        figures.last_execution_status = Some(run.status);
+        figures.last_execution_time = Some(run.start_time);
+        figures.total_executions += 1;
+        if run.status == RunState::Success {
+            figures.successful_executions += 1;
+        } else {
+            figures.failed_executions += 1;
+        }
+        figures.total_duration_seconds += run.duration_seconds.unwrap_or(0.0);
+        Ok(Some(rows::encode_statistics(&figures)?))
+    }
+}
+
+impl Operation for FinishRun {
+    type Reply = ();
+    type Error = FinishError;
+
+    fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<()>, Stop<FinishError>> {
+        let Execution { job_id, execution_id, .. } = self.execution;
+        let figures = self.figures(tables)?;
+        // Removing what is not there leaves no trace, so this checks and writes.
+        if tables.open_runs.remove(&job_run(job_id, execution_id))?.is_none() {
+            return Err(Stop::Refused(FinishError::NotOpen { execution_id }));
+        }
+        tables.history.insert(execution_id.as_bytes(), self.row.as_slice())?;
+        if let Some(figures) = figures {
+            tables.statistics.insert(job_id.as_bytes(), figures.as_slice())?;
+        }
+        self.output.store(execution_id, tables)?;
+        Ok(Change::Made(()))
+    }
+}
+
+/// One run.
+pub(crate) fn find(snapshot: &Snapshot, id: ExecutionId) -> Result<Option<Execution>, Failure> {
+    match snapshot.history()?.get(id.as_bytes())? {
+        Some(row) => Ok(Some(rows::decode_execution(id, row.value())?)),
+        None => Ok(None),
+    }
+}
+
+/// What a run wrote; none while it runs.
+pub(crate) fn output(snapshot: &Snapshot, id: ExecutionId) -> Result<Option<RunOutput>, Failure> {
+    if let Some(output) = output::load(snapshot, id)? {
+        return Ok(Some(output));
+    }
+    let ended = find(snapshot, id)?.is_some_and(|run| run.status.is_final());
+    Ok(ended.then(RunOutput::default))
+}
+
+/// A page of a job's runs, newest first.
+pub(crate) fn page(
+    snapshot: &Snapshot,
+    job: JobId,
+    after: Option<ExecutionId>,
+    limit: usize,
+) -> Result<Page<Execution>, Failure> {
+    let (first, last) = runs_of(job);
+    let before = after.map(|run| job_run(job, run));
+    let end = before.as_ref().map_or(Bound::Included(&last), Bound::Excluded);
+    let runs = snapshot.runs_by_job()?;
+    let mut ids = runs
+        .range::<&[u8; 32]>((Bound::Included(&first), end))?
+        .rev()
+        .take(limit.saturating_add(1))
+        .map(|row| Ok(split_job_run(row?.0.value()).1))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let more = ids.len() > limit;
+    ids.truncate(limit);
+    Ok(Page { items: load_all(snapshot, &ids)?, more })
+}
+
+/// All runs that go on, oldest first.
+pub(crate) fn open(snapshot: &Snapshot) -> Result<Vec<Execution>, Failure> {
+    let mut ids = snapshot
+        .open_runs()?
+        .iter()?
+        .map(|row| Ok(split_job_run(row?.0.value()).1))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    ids.sort_unstable();
+    load_all(snapshot, &ids)
+}
+
+fn load_all(snapshot: &Snapshot, ids: &[ExecutionId]) -> Result<Vec<Execution>, Failure> {
+    let history = snapshot.history()?;
+    let mut runs = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(row) = history.get(id.as_bytes())? {
+            runs.push(rows::decode_execution(*id, row.value())?);
+        }
+    }
+    Ok(runs)
+}

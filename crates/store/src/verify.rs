@@ -1,0 +1,162 @@
+//! Compares rows with indexes, all of them. Never repairs anything.
+
+use std::collections::HashMap;
+
+use jobcell_model::{ExecutionId, JobId, RunState};
+use redb::{ReadableTable, ReadableTableMetadata};
+
+use crate::failure::Failure;
+use crate::output;
+use crate::rows;
+use crate::tables::{Snapshot, job_run, split_job_run, split_run_piece};
+
+/// What does not fit, one sentence each.
+pub(crate) fn verify(snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
+    jobs(snapshot, &mut found)?;
+    let ended = runs(snapshot, &mut found)?;
+    run_indexes(snapshot, &mut found)?;
+    statistics(snapshot, &ended, &mut found)?;
+    outputs(snapshot, &mut found)?;
+    Ok(found)
+}
+
+fn jobs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> {
+    let (jobs, keys, enabled) = (snapshot.jobs()?, snapshot.job_keys()?, snapshot.enabled_jobs()?);
+    let mut enabled_count = 0;
+    for entry in jobs.iter()? {
+        let (id, row) = entry?;
+        let id = JobId::from_bytes(*id.value());
+        let job = match rows::decode_job(id, row.value()) {
+            Ok(job) => job,
+            Err(error) => {
+                found.push(format!("job {id}: {error}"));
+                continue;
+            }
+        };
+        let holder = keys.get(job.key.as_str())?.map(|holder| *holder.value());
+        if holder != Some(*id.as_bytes()) {
+            found.push(format!("job {id}: its key `{}` does not lead to it", job.key));
+        }
+        if enabled.get(id.as_bytes())?.is_some() != job.enabled {
+            found.push(format!("job {id}: the list of enabled jobs is wrong about it"));
+        }
+        enabled_count += u64::from(job.enabled);
+        if snapshot.statistics()?.get(id.as_bytes())?.is_none() {
+            found.push(format!("job {id}: its statistics are missing"));
+        }
+    }
+    // With each job found in each index, equal counts leave nothing to spare.
+    expect_count(found, "job keys", keys.len()?, jobs.len()?);
+    expect_count(found, "enabled jobs", enabled.len()?, enabled_count);
+    expect_count(found, "job statistics", snapshot.statistics()?.len()?, jobs.len()?);
+    Ok(())
+}
+
+/// Returns how many runs of each job started and ended.
+fn runs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<HashMap<JobId, u64>, Failure> {
+    let (by_job, open) = (snapshot.runs_by_job()?, snapshot.open_runs()?);
+    let mut ended = HashMap::new();
+    let mut open_count = 0;
+    for entry in snapshot.history()?.iter()? {
+        let (id, row) = entry?;
+        let id = ExecutionId::from_bytes(*id.value());
+        let run = match rows::decode_execution(id, row.value()) {
+            Ok(run) => run,
+            Err(error) => {
+                found.push(format!("run {id}: {error}"));
+                continue;
+            }
+        };
+        let key = job_run(run.job_id, id);
+        if by_job.get(&key)?.is_none() {
+            found.push(format!("run {id}: it is missing among the runs of its job"));
+        }
+        if open.get(&key)?.is_some() == run.status.is_final() {
+            let status = run.status.as_str();
+            found.push(format!("run {id}: the list of open runs is wrong, it is {status}"));
+        }
+        open_count += u64::from(!run.status.is_final());
+        if run.status.is_final() && run.status != RunState::Skipped {
+            *ended.entry(run.job_id).or_insert(0) += 1;
+        }
+    }
+    expect_count(found, "runs by job", by_job.len()?, snapshot.history()?.len()?);
+    expect_count(found, "open runs", open.len()?, open_count);
+    Ok(ended)
+}
+
+fn run_indexes(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> {
+    let history = snapshot.history()?;
+    for table in [snapshot.runs_by_job()?, snapshot.open_runs()?] {
+        for entry in table.iter()? {
+            let (job, run) = split_job_run(entry?.0.value());
+            if history.get(run.as_bytes())?.is_none() {
+                found.push(format!("run {run} of job {job}: an index names it, it has no row"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// History may be thinned out later, so there may be fewer rows than counted
+/// runs, but never more.
+fn statistics(
+    snapshot: &Snapshot,
+    ended: &HashMap<JobId, u64>,
+    found: &mut Vec<String>,
+) -> Result<(), Failure> {
+    for entry in snapshot.statistics()?.iter()? {
+        let (id, row) = entry?;
+        let id = JobId::from_bytes(*id.value());
+        let figures = match rows::decode_statistics(row.value()) {
+            Ok(figures) => figures,
+            Err(error) => {
+                found.push(format!("job {id}: {error}"));
+                continue;
+            }
+        };
+        let rows = ended.get(&id).copied().unwrap_or(0);
+        if figures.total_executions < rows {
+            let counted = figures.total_executions;
+            found.push(format!("job {id}: {counted} runs are counted, but {rows} have rows"));
+        }
+        let (good, bad) = (figures.successful_executions, figures.failed_executions);
+        if good + bad != figures.total_executions {
+            found.push(format!("job {id}: its successes and failures do not add up"));
+        }
+    }
+    Ok(())
+}
+
+fn outputs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> {
+    let history = snapshot.history()?;
+    let mut last = None;
+    for entry in snapshot.output()?.iter()? {
+        let (run, _) = split_run_piece(entry?.0.value());
+        if last.replace(run) == Some(run) {
+            continue;
+        }
+        if let Err(failure) = output::load(snapshot, run) {
+            let error = failure.into_storage("reading output");
+            found.push(format!("run {run}: its output can't be read: {error}"));
+        }
+        match history.get(run.as_bytes())? {
+            None => found.push(format!("run {run}: there is output of it, but no row")),
+            Some(row) => {
+                let ended = rows::decode_execution(run, row.value())
+                    .is_ok_and(|run| run.status.is_final());
+                if !ended {
+                    found.push(format!("run {run}: there is output of it, but it goes on"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn expect_count(found: &mut Vec<String>, what: &str, is: u64, should_be: u64) {
+    if is != should_be {
+        found.push(format!("there are {is} {what}, but there should be {should_be}"));
+    }
+}
