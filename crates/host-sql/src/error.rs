@@ -31,7 +31,9 @@ pub enum Cap {
 #[derive(Debug, thiserror::Error)]
 pub enum SqlError {
     /// No connection of this name is configured.
-    #[error("there is no connection `{name}`; known connections: {known}; add it under `connections` in the configuration file")]
+    #[error(
+        "there is no connection `{name}`; known connections: {known}; add it under `connections` in the configuration file"
+    )]
     UnknownConnection {
         /// What was asked for.
         name: String,
@@ -56,8 +58,8 @@ pub enum SqlError {
     #[error("the result is larger than allowed")]
     ResultCap(Cap),
     /// The statement needs more memory than SQLite may use.
-    #[error("the statement needs more memory than SQLite may use")]
-    Memory,
+    #[error("the statement needs more memory than SQLite may use in all")]
+    Memory(u64),
     /// The database refused or failed a statement.
     #[error("{message}")]
     Database {
@@ -93,7 +95,9 @@ pub enum SqlError {
         known: String,
     },
     /// A parameter without a value.
-    #[error("the statement's parameter {parameter} has no value; add it to the job's `parameters`, or write NULL")]
+    #[error(
+        "the statement's parameter {parameter} has no value; add it to the job's `parameters`, or write NULL"
+    )]
     UnboundParameter {
         /// As written in the statement.
         parameter: String,
@@ -155,8 +159,12 @@ impl SqlError {
             return Self::NotAllowed(reason);
         }
         match error {
-            E::SqlInputError { error, msg, offset, .. } => {
-                let position = usize::try_from(offset).ok().map(|at| Position::of(text, at));
+            E::SqlInputError {
+                error, msg, offset, ..
+            } => {
+                let position = usize::try_from(offset)
+                    .ok()
+                    .map(|at| Position::of(text, at));
                 Self::from_code(error, msg, position)
             }
             E::SqliteFailure(error, message) => {
@@ -164,9 +172,9 @@ impl SqlError {
                 Self::from_code(error, message, None)
             }
             E::Empty => Self::NotOneStatement("the text holds no statement"),
-            E::MultipleStatement => Self::NotOneStatement(
-                "the text holds several statements; prepare them one by one",
-            ),
+            E::MultipleStatement => {
+                Self::NotOneStatement("the text holds several statements; prepare them one by one")
+            }
             rest => Self::Database {
                 code: codes::SQL_ERROR,
                 message: rest.to_string(),
@@ -180,7 +188,7 @@ impl SqlError {
         let unavailable = |code, message| Self::Unavailable { code, message };
         match error.code {
             ErrorCode::OperationInterrupted => Self::Interrupted,
-            ErrorCode::OutOfMemory => Self::Memory,
+            ErrorCode::OutOfMemory => Self::Memory(0),
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
                 unavailable(BUSY, busy_message(error.extended_code))
             }
@@ -197,7 +205,7 @@ impl SqlError {
             }
             ErrorCode::ReadOnly => Self::Database {
                 code: codes::SQL_ERROR,
-                message: "the connection is read-only; a connection that may write needs `readOnly: false` and a writable file".to_owned(),
+                message: "the connection is read-only; to write, it needs a writable file and `readOnly: false` under `connections`".to_owned(),
                 sqlite_code: error.extended_code,
                 position,
             },
@@ -218,7 +226,7 @@ fn busy_message(extended: i32) -> String {
     if extended == BUSY_SNAPSHOT {
         return "another writer changed the database after this transaction had read it; start the transaction with BEGIN IMMEDIATE, or run the job again".to_owned();
     }
-    "another writer held the database for too long; run the job again later, or raise the connection's `busyTimeout`".to_owned()
+    "another writer held the database for too long; run the job again later, or raise `sqlite.busyTimeout`".to_owned()
 }
 
 fn own_code(code: ErrorCode, message: &str) -> &'static str {
@@ -240,9 +248,11 @@ impl From<SqlError> for Failure {
             SqlError::CannotOpen { .. } | SqlError::Lost => {
                 unavailable(codes::CONNECTION_FAILED, message)
             }
-            SqlError::TooManyConnections(most) => {
-                limit("sql.connections", format!("{most} connections"), "limits.sqlConnections")
-            }
+            SqlError::TooManyConnections(most) => limit(
+                "sql.connections",
+                format!("{most} connections"),
+                "limits.sqlConnections",
+            ),
             SqlError::HoldsTooMuch(most) => {
                 limit("sql.held-bytes", format!("{most} bytes"), "limits.sqlBytes")
             }
@@ -252,10 +262,17 @@ impl From<SqlError> for Failure {
             SqlError::ResultCap(Cap::Bytes(most)) => {
                 limit("sql.bytes", format!("{most} bytes"), "limits.sqlBytes")
             }
-            SqlError::Memory => limit("sql.memory", "all of SQLite's memory", "sql.sqliteMemory"),
-            SqlError::Database { code, sqlite_code, position, .. } => {
-                other(code, message, facts(sqlite_code, position))
-            }
+            SqlError::Memory(most) => limit(
+                "sqlite.memory",
+                format!("{most} bytes in all SQL jobs"),
+                "sqlite.memory",
+            ),
+            SqlError::Database {
+                code,
+                sqlite_code,
+                position,
+                ..
+            } => other(code, message, facts(sqlite_code, position)),
             SqlError::Unavailable { code, .. } => unavailable(code, message),
             SqlError::NotAllowed(_) => denied(NOT_ALLOWED, message),
             SqlError::NotOneStatement(_) => invalid(NOT_ONE_STATEMENT, message),

@@ -11,8 +11,8 @@ mod session;
 mod sqlite;
 
 pub use capability::{ConnectionInfo, SqlCapability, SqlRun};
-pub use config::{ConnectionConfig, SqlConfig};
-pub use error::SqlError;
+pub use config::{ConnectionConfig, SqlConfig, SqliteOptions};
+pub use error::{Cap, Position, SqlError};
 pub use prepared::Prepared;
 pub use session::{Closed, Cursor, Session};
 pub use sqlite::Pool;

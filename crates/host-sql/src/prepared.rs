@@ -65,7 +65,10 @@ impl Prepared {
         bindings.resize(self.parameters.len(), None);
         let mut found = false;
         for (slot, parameter) in bindings.iter_mut().zip(&self.parameters) {
-            if parameter.as_deref().is_some_and(|written| bare(written) == name) {
+            if parameter
+                .as_deref()
+                .is_some_and(|written| bare(written) == name)
+            {
                 *slot = Some(value.clone());
                 found = true;
             }
@@ -73,8 +76,16 @@ impl Prepared {
         if found {
             return Ok(());
         }
-        let known = self.parameters.iter().flatten().map(String::as_str).collect::<Vec<_>>();
-        Err(SqlError::UnknownParameter { name: name.to_owned(), known: known.join(", ") })
+        let known = self
+            .parameters
+            .iter()
+            .flatten()
+            .map(String::as_str)
+            .collect::<Vec<_>>();
+        Err(SqlError::UnknownParameter {
+            name: name.to_owned(),
+            known: known.join(", "),
+        })
     }
 
     /// Checks that each parameter has a value.
@@ -124,7 +135,10 @@ mod tests {
 
     #[test]
     fn first_word_is_found_past_comments() {
-        assert_eq!(first_word("-- a\n /* b */ ;\u{feff} Insert INTO t"), "insert");
+        assert_eq!(
+            first_word("-- a\n /* b */ ;\u{feff} Insert INTO t"),
+            "insert"
+        );
         assert_eq!(first_word("/* open"), "");
         assert_eq!(first_word("WITH x AS (SELECT 1) DELETE FROM t"), "with");
     }

@@ -5,7 +5,19 @@ mod generated {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "full-job-type",
-        imports: { default: async | trappable },
+        imports: {
+            // What never waits is not async: it is called often and is quick.
+            "jobcell:plugin/run-context.attributes": trappable,
+            "jobcell:plugin/run-context.parameters": trappable,
+            "jobcell:plugin/run-context.log": trappable,
+            "jobcell:plugin/run-context.write": trappable,
+            "jobcell:plugin/run-context.cancelled": trappable,
+            "jobcell:plugin/run-context.remaining-time": trappable,
+            "jobcell:plugin/run-context.[static]step.start": trappable,
+            "jobcell:plugin/run-context.[method]step.finish": trappable,
+            "jobcell:plugin/run-context.[drop]step": trappable,
+            default: async | trappable,
+        },
         exports: { default: async },
     });
 }

@@ -9,10 +9,28 @@ pub mod limits;
 pub mod output;
 pub mod report;
 pub mod scope;
+
+mod call;
+mod description;
+mod engine;
+mod host;
+mod image;
+mod limiter;
+mod meter;
+mod plugin;
+mod run_context;
 mod state;
+mod steps;
+mod ticker;
+mod verdict;
+mod wasi;
 
 pub use capability::{Capability, CapabilityRun, RunState};
+pub use description::{Description, Requirement};
+pub use engine::Allocation;
 pub use failure::{codes, denied, invalid, not_found, other, unavailable};
+pub use host::{HostConfig, LoadError, PluginHost, StartError};
 pub use limits::RunLimits;
+pub use plugin::Plugin;
 pub use report::{Cost, RunEnd, RunFailure, RunReport, RunRequest};
 pub use scope::{EffectGate, GateOpener, RunObserver, RunScope, StopReason};

@@ -1,32 +1,217 @@
 //! Keeps the head and the tail of what a run writes, and counts the rest.
-//! Writing never blocks and never fails: output can't slow or end a run.
+//! Writing never waits for a reader and never fails: output can't end a run.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use jobcell_model::{OutputStream, OutputSummary, RunOutput};
+use jobcell_model::{OutputChunk, OutputStream, OutputSummary, RunOutput, StepResult};
 
 use crate::limits::RunLimits;
 use crate::scope::RunObserver;
 
+/// Writes of one stream within this many milliseconds are kept as one piece.
+const MERGE_MS: u64 = 10;
+/// The largest piece: small enough to be dropped whole from the tail.
+const PIECE: usize = 64 << 10;
+
+struct Kept {
+    head: Vec<OutputChunk>,
+    head_left: usize,
+    tail: VecDeque<OutputChunk>,
+    tail_bytes: usize,
+    dropped: u64,
+    summary: OutputSummary,
+}
+
 /// The kept output of one run. Shared by all who write to it.
 pub struct OutputBuffer {
-    _todo: (),
+    start: Instant,
+    tail_limit: usize,
+    observer: Option<Arc<dyn RunObserver>>,
+    kept: Mutex<Kept>,
 }
 
 impl OutputBuffer {
     /// An empty buffer for a run that started at `start`.
     #[must_use]
-    pub fn new(_limits: &RunLimits, _start: Instant, _observer: Option<Arc<dyn RunObserver>>) -> Self {
-        Self { _todo: () }
+    pub fn new(limits: &RunLimits, start: Instant, observer: Option<Arc<dyn RunObserver>>) -> Self {
+        Self {
+            start,
+            tail_limit: limits.output_tail,
+            observer,
+            kept: Mutex::new(Kept {
+                head: Vec::new(),
+                head_left: limits.output_head,
+                tail: VecDeque::new(),
+                tail_bytes: 0,
+                dropped: 0,
+                summary: OutputSummary::default(),
+            }),
+        }
     }
 
     /// Adds bytes of a stream. For `Log`, one line without its end.
-    pub fn write(&self, _stream: OutputStream, _bytes: &[u8]) {}
+    pub fn write(&self, stream: OutputStream, bytes: &[u8]) {
+        if bytes.is_empty() && stream != OutputStream::Log {
+            return;
+        }
+        if let Some(observer) = &self.observer {
+            observer.output(stream, bytes);
+        }
+        let at_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut kept = self.lock();
+        match stream {
+            OutputStream::Stdout => kept.summary.stdout_bytes += bytes.len() as u64,
+            OutputStream::Stderr => kept.summary.stderr_bytes += bytes.len() as u64,
+            OutputStream::Log => {}
+        }
+        let rest = kept.fill_head(stream, at_ms, bytes);
+        kept.push_tail(stream, at_ms, rest, self.tail_limit);
+        if stream == OutputStream::Log {
+            let rest = kept.fill_head(stream, at_ms, b"\n");
+            kept.push_tail(stream, at_ms, rest, self.tail_limit);
+        }
+    }
+
+    /// Tells the observer of a step that ended.
+    pub fn step(&self, step: &StepResult) {
+        if let Some(observer) = &self.observer {
+            observer.step(step);
+        }
+    }
 
     /// Takes all that was kept.
     #[must_use]
     pub fn take(&self) -> (RunOutput, OutputSummary) {
-        (RunOutput::default(), OutputSummary::default())
+        let mut kept = self.lock();
+        let mut chunks = std::mem::take(&mut kept.head);
+        let dropped = std::mem::take(&mut kept.dropped);
+        let mut tail = std::mem::take(&mut kept.tail);
+        if let Some(first) = tail.front_mut() {
+            first.dropped_before = dropped;
+        }
+        chunks.extend(tail);
+        kept.tail_bytes = 0;
+        let summary = OutputSummary { dropped_bytes: dropped, ..kept.summary };
+        (RunOutput { chunks }, summary)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Adds what fits to the head and gives back the rest.
+    fn fill_head<'a>(&mut self, stream: OutputStream, at_ms: u64, bytes: &'a [u8]) -> &'a [u8] {
+        let (fits, rest) = bytes.split_at(bytes.len().min(self.head_left));
+        self.head_left -= fits.len();
+        if !rest.is_empty() {
+            // What comes after a gap must not slip into the head.
+            self.head_left = 0;
+        }
+        if !fits.is_empty() {
+            match self.head.last_mut() {
+                Some(last) if merges(last, stream, at_ms, usize::MAX) => {
+                    last.bytes.extend_from_slice(fits);
+                }
+                _ => self.head.push(piece(stream, at_ms, fits)),
+            }
+        }
+        rest
+    }
+
+    /// Adds to the tail, and drops from its front what no longer fits.
+    fn push_tail(&mut self, stream: OutputStream, at_ms: u64, bytes: &[u8], limit: usize) {
+        let skipped = bytes.len().saturating_sub(limit);
+        if skipped > 0 {
+            self.dropped += self.tail_bytes as u64 + skipped as u64;
+            self.tail.clear();
+            self.tail_bytes = 0;
+        }
+        for part in bytes[skipped..].chunks(PIECE) {
+            self.tail_bytes += part.len();
+            match self.tail.back_mut() {
+                Some(last) if merges(last, stream, at_ms, PIECE - part.len()) => {
+                    last.bytes.extend_from_slice(part);
+                }
+                _ => self.tail.push_back(piece(stream, at_ms, part)),
+            }
+        }
+        while self.tail_bytes > limit {
+            let Some(first) = self.tail.front_mut() else { return };
+            let excess = (self.tail_bytes - limit).min(first.bytes.len());
+            first.bytes.drain(..excess);
+            self.tail_bytes -= excess;
+            self.dropped += excess as u64;
+            if first.bytes.is_empty() {
+                self.tail.pop_front();
+            }
+        }
+    }
+}
+
+fn merges(last: &OutputChunk, stream: OutputStream, at_ms: u64, room: usize) -> bool {
+    last.stream == stream && at_ms.saturating_sub(last.at_ms) <= MERGE_MS && last.bytes.len() <= room
+}
+
+fn piece(stream: OutputStream, at_ms: u64, bytes: &[u8]) -> OutputChunk {
+    OutputChunk { stream, at_ms, dropped_before: 0, bytes: bytes.to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffer(head: usize, tail: usize) -> OutputBuffer {
+        let limits = RunLimits { output_head: head, output_tail: tail, ..RunLimits::default() };
+        OutputBuffer::new(&limits, Instant::now(), None)
+    }
+
+    #[test]
+    fn keeps_head_and_tail_and_counts_what_lay_between() {
+        let buffer = buffer(4, 3);
+        buffer.write(OutputStream::Stdout, b"abcdef");
+        buffer.write(OutputStream::Stderr, b"ghij");
+        let (output, summary) = buffer.take();
+        let kept: Vec<_> = output.chunks.iter().map(|chunk| chunk.bytes.as_slice()).collect();
+        assert_eq!(kept, [b"abcd".as_slice(), b"hij"]);
+        assert_eq!(output.chunks[1].dropped_before, 3);
+        assert_eq!((summary.stdout_bytes, summary.stderr_bytes, summary.dropped_bytes), (6, 4, 3));
+    }
+
+    #[test]
+    fn nothing_is_dropped_that_fits() {
+        let buffer = buffer(4, 4);
+        for byte in b"abcdefgh" {
+            buffer.write(OutputStream::Stdout, &[*byte]);
+        }
+        let (output, summary) = buffer.take();
+        assert_eq!(output.text(), "abcdefgh");
+        assert_eq!(summary.dropped_bytes, 0);
+    }
+
+    #[test]
+    fn a_flood_keeps_memory_flat() {
+        let buffer = buffer(1 << 10, 1 << 10);
+        for _ in 0..10_000 {
+            buffer.write(OutputStream::Stdout, &[b'x'; 8192]);
+        }
+        let (output, summary) = buffer.take();
+        let kept: usize = output.chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        assert_eq!(kept, 2 << 10);
+        assert_eq!(summary.dropped_bytes, 10_000 * 8192 - (2 << 10));
+    }
+
+    #[test]
+    fn streams_keep_their_order() {
+        let buffer = buffer(100, 100);
+        buffer.write(OutputStream::Stdout, b"1\n");
+        buffer.write(OutputStream::Log, b"note");
+        buffer.write(OutputStream::Stderr, b"2\n");
+        let (output, _) = buffer.take();
+        assert_eq!(output.text(), "1\n2\n");
+        assert_eq!(output.text_of(|stream| stream == OutputStream::Log), "note\n");
     }
 }

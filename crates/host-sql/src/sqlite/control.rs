@@ -32,7 +32,10 @@ impl Control {
     pub(crate) fn stop(&self) {
         self.state().stopped = true;
         self.changed.notify_all();
-        let interrupt = self.interrupt.lock().unwrap_or_else(PoisonError::into_inner);
+        let interrupt = self
+            .interrupt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(interrupt) = interrupt.as_ref() {
             interrupt.interrupt();
         }
@@ -48,7 +51,10 @@ impl Control {
     }
 
     pub(crate) fn attach(&self, interrupt: InterruptHandle) {
-        *self.interrupt.lock().unwrap_or_else(PoisonError::into_inner) = Some(interrupt);
+        *self
+            .interrupt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(interrupt);
     }
 
     /// SQLite's busy handler: waits a little; false when waiting is over.
@@ -56,10 +62,15 @@ impl Control {
     pub(crate) fn wait_for_writer(&self, attempt: i32) -> bool {
         let pause = Duration::from_micros(100 << attempt.clamp(0, 6));
         let state = self.state();
-        if state.busy_until.is_none_or(|deadline| Instant::now() >= deadline) {
+        if state
+            .busy_until
+            .is_none_or(|deadline| Instant::now() >= deadline)
+        {
             return false;
         }
-        let waited = self.changed.wait_timeout_while(state, pause, |state| !state.stopped);
+        let waited = self
+            .changed
+            .wait_timeout_while(state, pause, |state| !state.stopped);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         !state.stopped
     }

@@ -16,7 +16,7 @@ mod rows;
 mod sandbox;
 mod worker;
 
-pub use pool::Pool;
 pub(crate) use pool::Lease;
+pub use pool::Pool;
 pub(crate) use rows::{Budget, Row, Want};
-pub(crate) use worker::{Command, Executed, Fetched, Rest, Work};
+pub(crate) use worker::{Command, Executed, Fetched, Reply, Rest, Start, Work};

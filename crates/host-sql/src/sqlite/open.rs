@@ -11,14 +11,15 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::sqlite::control::Control;
 use crate::sqlite::sandbox::Sandbox;
 
-/// How to open a database; see [`crate::ConnectionConfig::Sqlite`].
+/// How to open a database; see [`crate::ConnectionConfig::Sqlite`] and
+/// [`crate::SqliteOptions`].
 #[derive(Debug, Clone)]
 pub(crate) struct Opening {
     pub(crate) path: PathBuf,
     pub(crate) read_only: bool,
     pub(crate) create: bool,
     pub(crate) busy_timeout: Duration,
-    pub(crate) sqlite_memory: u64,
+    pub(crate) memory: u64,
 }
 
 /// Compiled statements that a connection keeps.
@@ -37,7 +38,7 @@ pub(crate) fn open(
     control.wait_until(Instant::now() + OPENING_WAIT);
     let busy = Arc::clone(control);
     connection.busy_handler(Some(move |attempt| busy.wait_for_writer(attempt)))?;
-    connection.execute_batch(&format!("PRAGMA hard_heap_limit = {}", opening.sqlite_memory))?;
+    connection.execute_batch(&format!("PRAGMA hard_heap_limit = {}", opening.memory))?;
     if opening.read_only {
         connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
     } else {
@@ -60,14 +61,14 @@ pub(crate) fn open(
 /// for the server's log only.
 pub(crate) fn reason(error: &rusqlite::Error, opening: &Opening) -> String {
     match error.sqlite_error_code() {
-        Some(ErrorCode::CannotOpen) if !opening.path.exists() && !opening.create => {
-            "its file does not exist; correct the connection's `path`, or let it be created with `create: true`".to_owned()
+        Some(ErrorCode::CannotOpen) if !opening.path.exists() && (opening.read_only || !opening.create) => {
+            "its file does not exist; correct its path under `connections`, or create the database first".to_owned()
         }
         Some(ErrorCode::CannotOpen) => {
             "its file can't be opened; check that its folder exists and that the server may use both".to_owned()
         }
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            "its file is damaged or not a SQLite database; restore a backup or correct the connection's `path`".to_owned()
+            "its file is damaged or not a SQLite database; restore a backup or correct its path under `connections`".to_owned()
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another program has locked its file; end that program or try again later".to_owned()

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use jobcell_plugin_host::RunScope;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::config::ConnectionConfig;
+use crate::config::{ConnectionConfig, SqliteOptions};
 use crate::error::SqlError;
 use crate::prepared::Prepared;
 use crate::sqlite::control::Control;
@@ -28,7 +28,10 @@ pub struct Pool {
     threads: Mutex<Option<Threads>>,
 }
 
-type Threads = (tokio::sync::mpsc::Sender<()>, tokio::sync::mpsc::Receiver<()>);
+type Threads = (
+    tokio::sync::mpsc::Sender<()>,
+    tokio::sync::mpsc::Receiver<()>,
+);
 
 /// A connection's thread. Dropping it ends the thread and closes the database.
 pub(crate) struct Handle {
@@ -47,7 +50,11 @@ pub(crate) struct Lease {
 impl Lease {
     /// Gives a connection back whose session left nothing behind.
     pub(crate) fn give_back(self) {
-        let Self { handle, permit, pool } = self;
+        let Self {
+            handle,
+            permit,
+            pool,
+        } = self;
         pool.idle().push(handle);
         drop(permit);
     }
@@ -72,18 +79,18 @@ const STACK: usize = 4 << 20;
 impl Pool {
     /// A pool without an open connection.
     #[must_use]
-    pub fn new(name: &str, config: &ConnectionConfig, sqlite_memory: u64) -> Arc<Self> {
-        let ConnectionConfig::Sqlite { path, read_only, create, busy_timeout, max_open } = config;
+    pub fn new(name: &str, config: &ConnectionConfig, options: &SqliteOptions) -> Arc<Self> {
+        let ConnectionConfig::Sqlite { path, read_only } = config;
         Arc::new(Self {
             name: name.to_owned(),
             opening: Opening {
                 path: path.clone(),
                 read_only: *read_only,
-                create: *create,
-                busy_timeout: *busy_timeout,
-                sqlite_memory,
+                create: options.create,
+                busy_timeout: options.busy_timeout,
+                memory: options.memory,
             },
-            permits: Arc::new(Semaphore::new((*max_open).max(1))),
+            permits: Arc::new(Semaphore::new(options.max_open.max(1))),
             idle: Mutex::default(),
             known: Mutex::default(),
             next_id: AtomicU64::new(1),
@@ -94,7 +101,11 @@ impl Pool {
     /// Closes all idle connections and waits until their threads, and those of
     /// connections that are still given back, have ended.
     pub async fn close(&self) {
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let threads = self
+            .threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         self.permits.close();
         self.idle().clear();
         if let Some((own, mut all)) = threads {
@@ -129,14 +140,22 @@ impl Pool {
             Some(handle) => handle,
             None => self.open(scope).await?,
         };
-        Ok(Lease { handle, permit, pool: Arc::clone(self) })
+        Ok(Lease {
+            handle,
+            permit,
+            pool: Arc::clone(self),
+        })
     }
 
     async fn open(self: &Arc<Self>, scope: &RunScope) -> Result<Handle, SqlError> {
         let (commands, receiver) = mpsc::channel();
         let (ready, opened) = oneshot::channel();
         let control = Arc::new(Control::default());
-        let handle = Handle { id: self.next_id(), commands, control: Arc::clone(&control) };
+        let handle = Handle {
+            id: self.next_id(),
+            commands,
+            control: Arc::clone(&control),
+        };
         let worker = Worker::new(
             handle.id,
             self.opening.clone(),
@@ -144,7 +163,12 @@ impl Pool {
             receiver,
             Arc::downgrade(self),
         );
-        let alive = match self.threads.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        let alive = match self
+            .threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
             Some((own, _)) => own.clone(),
             None => return Err(SqlError::Lost),
         };
@@ -177,7 +201,10 @@ impl Pool {
             reason,
             "connection can't be opened"
         );
-        SqlError::CannotOpen { name: self.name.clone(), reason }
+        SqlError::CannotOpen {
+            name: self.name.clone(),
+            reason,
+        }
     }
 
     /// What is known of a text that compiled before.
@@ -193,7 +220,9 @@ impl Pool {
         }
         if size <= KNOWN_BYTES {
             known.bytes += size;
-            known.statements.insert(Arc::clone(&prepared.text), Arc::clone(prepared));
+            known
+                .statements
+                .insert(Arc::clone(&prepared.text), Arc::clone(prepared));
         }
     }
 

@@ -28,8 +28,14 @@ pub(crate) struct Allowance {
 impl Budget {
     pub(crate) const fn new(rows: u64, bytes: u64) -> Self {
         Self {
-            rows: Allowance { cap: rows, left: rows },
-            bytes: Allowance { cap: bytes, left: bytes },
+            rows: Allowance {
+                cap: rows,
+                left: rows,
+            },
+            bytes: Allowance {
+                cap: bytes,
+                left: bytes,
+            },
         }
     }
 
@@ -74,7 +80,10 @@ pub(crate) struct Taker {
 
 impl Taker {
     pub(crate) const fn new(budget: Budget) -> Self {
-        Self { budget, ahead: None }
+        Self {
+            budget,
+            ahead: None,
+        }
     }
 
     /// The next page.
@@ -160,7 +169,10 @@ pub(crate) fn bind(
             Some(Value::Integer(value)) => statement.raw_bind_parameter(at, value)?,
             Some(Value::Real(value)) => statement.raw_bind_parameter(at, value)?,
             Some(
-                Value::Decimal(text) | Value::Text(text) | Value::Temporal(text) | Value::Json(text),
+                Value::Decimal(text)
+                | Value::Text(text)
+                | Value::Temporal(text)
+                | Value::Json(text),
             ) => statement.raw_bind_parameter(at, text)?,
             Some(Value::Binary(bytes)) => statement.raw_bind_parameter(at, bytes)?,
         }

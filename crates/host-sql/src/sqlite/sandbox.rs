@@ -45,12 +45,19 @@ impl Sandbox {
 
     /// What was seen since [`Self::begin`].
     pub(crate) fn traits(&self) -> Traits {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).traits
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .traits
     }
 
     /// Why something was refused since [`Self::begin`], if it was.
     pub(crate) fn take_denied(&self) -> Option<String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).denied.take()
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .denied
+            .take()
     }
 
     fn decide(&self, context: &AuthContext<'_>) -> Authorization {
@@ -69,22 +76,45 @@ impl Sandbox {
     }
 }
 
-const READS: Traits =
-    Traits { acts: false, marks_session: false, wants_fresh_counters: false };
-const ACTS: Traits = Traits { acts: true, ..READS };
-const MARKS: Traits = Traits { acts: true, marks_session: true, ..READS };
-const BEGINS: Traits = Traits { acts: true, wants_fresh_counters: true, ..READS };
-const COUNTS: Traits = Traits { wants_fresh_counters: true, ..READS };
+const READS: Traits = Traits {
+    acts: false,
+    marks_session: false,
+    wants_fresh_counters: false,
+};
+const ACTS: Traits = Traits {
+    acts: true,
+    ..READS
+};
+const MARKS: Traits = Traits {
+    acts: true,
+    marks_session: true,
+    ..READS
+};
+const BEGINS: Traits = Traits {
+    acts: true,
+    wants_fresh_counters: true,
+    ..READS
+};
+const COUNTS: Traits = Traits {
+    wants_fresh_counters: true,
+    ..READS
+};
 
 fn judge(action: &AuthAction<'_>, running: bool) -> Result<Traits, String> {
     match *action {
         AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => Ok(READS),
         AuthAction::Function { function_name } => judge_function(function_name),
-        AuthAction::Pragma { pragma_name, pragma_value } => {
-            judge_pragma(pragma_name, pragma_value)
+        AuthAction::Pragma {
+            pragma_name,
+            pragma_value,
+        } => judge_pragma(pragma_name, pragma_value),
+        AuthAction::Transaction {
+            operation: TransactionOperation::Begin,
         }
-        AuthAction::Transaction { operation: TransactionOperation::Begin }
-        | AuthAction::Savepoint { operation: TransactionOperation::Begin, .. } => Ok(BEGINS),
+        | AuthAction::Savepoint {
+            operation: TransactionOperation::Begin,
+            ..
+        } => Ok(BEGINS),
         AuthAction::CreateTempIndex { .. }
         | AuthAction::CreateTempTable { .. }
         | AuthAction::CreateTempTrigger { .. }
@@ -97,12 +127,13 @@ fn judge(action: &AuthAction<'_>, running: bool) -> Result<Traits, String> {
         AuthAction::Attach { filename: "" } if running => Ok(ACTS),
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => Err(OTHER_FILES.to_owned()),
         AuthAction::CreateVtable { module_name, .. } => judge_module(module_name),
-        AuthAction::Unknown { code: rusqlite::ffi::SQLITE_ATTACH, .. } => {
-            Err(OTHER_FILES.to_owned())
-        }
-        AuthAction::Unknown { code, .. } => {
-            Err(format!("this statement is not allowed here (SQLite's action {code})"))
-        }
+        AuthAction::Unknown {
+            code: rusqlite::ffi::SQLITE_ATTACH,
+            ..
+        } => Err(OTHER_FILES.to_owned()),
+        AuthAction::Unknown { code, .. } => Err(format!(
+            "this statement is not allowed here (SQLite's action {code})"
+        )),
         _ => Ok(ACTS),
     }
 }
@@ -112,7 +143,9 @@ const OTHER_FILES: &str = "ATTACH, DETACH and VACUUM INTO are not allowed: an SQ
 fn judge_function(name: &str) -> Result<Traits, String> {
     let is = |other: &str| name.eq_ignore_ascii_case(other);
     if is("load_extension") || is("fts3_tokenizer") {
-        return Err(format!("the function {name} is not allowed: it runs code from outside the database"));
+        return Err(format!(
+            "the function {name} is not allowed: it runs code from outside the database"
+        ));
     }
     if is("last_insert_rowid") || is("changes") || is("total_changes") {
         return Ok(COUNTS);
@@ -121,34 +154,87 @@ fn judge_function(name: &str) -> Result<Traits, String> {
 }
 
 fn judge_module(name: &str) -> Result<Traits, String> {
-    let known = ["fts3", "fts4", "fts4aux", "fts5", "fts5vocab", "rtree", "rtree_i32", "geopoly"];
+    let known = [
+        "fts3",
+        "fts4",
+        "fts4aux",
+        "fts5",
+        "fts5vocab",
+        "rtree",
+        "rtree_i32",
+        "geopoly",
+    ];
     if known.iter().any(|module| name.eq_ignore_ascii_case(module)) {
         return Ok(ACTS);
     }
-    Err(format!("a virtual table of the module {name} is not allowed; allowed: {}", known.join(", ")))
+    Err(format!(
+        "a virtual table of the module {name} is not allowed; allowed: {}",
+        known.join(", ")
+    ))
 }
 
 /// Pragmas that take a value and leave nothing behind in the session.
 const PLAIN: &[&str] = &[
-    "application_id", "foreign_key_check", "foreign_key_list", "incremental_vacuum", "index_info",
-    "index_list", "index_xinfo", "integrity_check", "optimize", "quick_check", "shrink_memory",
-    "table_info", "table_list", "table_xinfo", "user_version", "wal_checkpoint",
+    "application_id",
+    "foreign_key_check",
+    "foreign_key_list",
+    "incremental_vacuum",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "integrity_check",
+    "optimize",
+    "quick_check",
+    "shrink_memory",
+    "table_info",
+    "table_list",
+    "table_xinfo",
+    "user_version",
+    "wal_checkpoint",
 ];
 
 /// Pragmas that change the session; the connection is not reused after them.
 const OF_SESSION: &[&str] = &[
-    "analysis_limit", "auto_vacuum", "automatic_index", "case_sensitive_like", "cell_size_check",
-    "defer_foreign_keys", "foreign_keys", "ignore_check_constraints", "legacy_alter_table",
-    "query_only", "read_uncommitted", "recursive_triggers", "reverse_unordered_selects",
+    "analysis_limit",
+    "auto_vacuum",
+    "automatic_index",
+    "case_sensitive_like",
+    "cell_size_check",
+    "defer_foreign_keys",
+    "foreign_keys",
+    "ignore_check_constraints",
+    "legacy_alter_table",
+    "query_only",
+    "read_uncommitted",
+    "recursive_triggers",
+    "reverse_unordered_selects",
     "secure_delete",
 ];
 
 /// Pragmas that may be asked and not set.
 const ASKED_ONLY: &[&str] = &[
-    "busy_timeout", "cache_size", "collation_list", "compile_options", "data_version", "encoding",
-    "freelist_count", "function_list", "journal_mode", "journal_size_limit", "locking_mode",
-    "max_page_count", "mmap_size", "module_list", "page_count", "page_size", "pragma_list",
-    "schema_version", "synchronous", "temp_store", "trusted_schema", "wal_autocheckpoint",
+    "busy_timeout",
+    "cache_size",
+    "collation_list",
+    "compile_options",
+    "data_version",
+    "encoding",
+    "freelist_count",
+    "function_list",
+    "journal_mode",
+    "journal_size_limit",
+    "locking_mode",
+    "max_page_count",
+    "mmap_size",
+    "module_list",
+    "page_count",
+    "page_size",
+    "pragma_list",
+    "schema_version",
+    "synchronous",
+    "temp_store",
+    "trusted_schema",
+    "wal_autocheckpoint",
 ];
 
 fn judge_pragma(name: &str, value: Option<&str>) -> Result<Traits, String> {
@@ -166,9 +252,13 @@ fn judge_pragma(name: &str, value: Option<&str>) -> Result<Traits, String> {
         return Ok(READS);
     }
     if within(ASKED_ONLY) {
-        return Err(format!("PRAGMA {name} can be asked but not set by a job: the connection's configuration decides it"));
+        return Err(format!(
+            "PRAGMA {name} can be asked but not set by a job: the connection's configuration decides it"
+        ));
     }
-    Err(format!("PRAGMA {name} is not allowed here: it reaches beyond the connection's own database"))
+    Err(format!(
+        "PRAGMA {name} is not allowed here: it reaches beyond the connection's own database"
+    ))
 }
 
 #[cfg(test)]

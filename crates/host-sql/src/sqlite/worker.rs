@@ -23,16 +23,27 @@ use crate::sqlite::sandbox::Sandbox;
 /// What a session asks of its connection's thread, one thing at a time.
 pub(crate) enum Command {
     /// Compiles a text to learn what it is.
-    Compile { work: Work, text: Arc<str>, reply: Reply<Prepared> },
+    Compile {
+        work: Work,
+        text: Arc<str>,
+        reply: Reply<Prepared>,
+    },
     /// Runs a statement and takes its first page.
-    Execute { work: Work, start: Start, reply: Reply<Executed> },
+    Execute {
+        work: Work,
+        start: Start,
+        reply: Reply<Executed>,
+    },
     /// Takes the next page.
     Fetch { want: Want, reply: Reply<Fetched> },
     /// Ends the open cursor.
     Close { reply: Reply<Fetched> },
     /// Undoes what the session left, then gives the connection back or, where
     /// that is not enough, closes it. Answers whether a transaction was open.
-    Release { lease: Lease, reply: Option<oneshot::Sender<bool>> },
+    Release {
+        lease: Lease,
+        reply: Option<oneshot::Sender<bool>>,
+    },
 }
 
 /// Who asks, and how long the thread may wait for another writer.
@@ -173,7 +184,11 @@ impl Worker {
                 Ok(command) => return Some(command),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
-                    if self.pool.upgrade().is_none_or(|pool| pool.forget_idle(self.id)) {
+                    if self
+                        .pool
+                        .upgrade()
+                        .is_none_or(|pool| pool.forget_idle(self.id))
+                    {
                         return None;
                     }
                 }
@@ -186,7 +201,8 @@ impl Worker {
         let latest = Instant::now() + self.opening.busy_timeout;
         self.control.wait_until(latest.min(work.deadline));
         if self.session.replace(work.session) != work.session {
-            self.wrote_before.set(self.wrote_before.get() || self.wrote.get());
+            self.wrote_before
+                .set(self.wrote_before.get() || self.wrote.get());
             self.wrote.set(false);
         }
     }
@@ -205,7 +221,13 @@ impl Worker {
         Ok(())
     }
 
-    fn compile(&self, connection: &Connection, work: Work, text: &Arc<str>, reply: Reply<Prepared>) {
+    fn compile(
+        &self,
+        connection: &Connection,
+        work: Work,
+        text: &Arc<str>,
+        reply: Reply<Prepared>,
+    ) {
         let begun = ThreadTime::now();
         self.enter(work);
         self.sandbox.begin();
@@ -260,17 +282,27 @@ impl Worker {
         if cursor.writes {
             self.wrote.set(true);
         }
-        let columns = columns(&statement);
         let mut rows = statement.raw_query();
         let first = self.page(connection, &mut cursor, &mut rows, text, start.want);
-        let open = matches!(first, Ok(Fetched { rest: Rest::More, .. }));
-        if !open {
+        if !matches!(
+            first,
+            Ok(Fetched {
+                rest: Rest::More,
+                ..
+            })
+        ) {
             // Ends the statement before the answer says how that left things.
             drop(rows);
-            let result = first.map(|first| Executed { columns, first });
+            let result = first.map(|first| Executed {
+                columns: columns(&statement),
+                first,
+            });
             self.answer(connection, reply, result, begun.elapsed());
             return None;
         }
+        // The first step compiles anew where the schema changed, so only now
+        // are the columns certain.
+        let columns = rows.as_ref().map(columns).unwrap_or_default();
         let result = first.map(|first| Executed { columns, first });
         self.answer(connection, reply, result, begun.elapsed());
         self.serve(connection, cursor, rows, text, work)
@@ -291,7 +323,13 @@ impl Worker {
                     let begun = ThreadTime::now();
                     self.enter(work);
                     let page = self.page(connection, &mut cursor, &mut rows, text, want);
-                    let open = matches!(page, Ok(Fetched { rest: Rest::More, .. }));
+                    let open = matches!(
+                        page,
+                        Ok(Fetched {
+                            rest: Rest::More,
+                            ..
+                        })
+                    );
                     if !open {
                         drop(rows);
                         self.answer(connection, reply, page, begun.elapsed());
@@ -303,7 +341,10 @@ impl Worker {
                     let begun = ThreadTime::now();
                     let rest = self.finish(connection, &cursor, &mut rows, text, None);
                     drop(rows);
-                    let result = rest.map(|rest| Fetched { rows: Vec::new(), rest });
+                    let result = rest.map(|rest| Fetched {
+                        rows: Vec::new(),
+                        rest,
+                    });
                     self.answer(connection, reply, result, begun.elapsed());
                     return None;
                 }
@@ -359,7 +400,9 @@ impl Worker {
         let (page, after) = taken.map_err(|error| self.explain(error, text))?;
         let rest = match after {
             After::More => Rest::More,
-            After::Done => Rest::Done { affected: cursor.affected(connection) },
+            After::Done => Rest::Done {
+                affected: cursor.affected(connection),
+            },
             After::Capped(cap) => self.finish(connection, cursor, rows, text, Some(cap))?,
         };
         Ok(Fetched { rows: page, rest })
@@ -376,7 +419,11 @@ impl Worker {
         cap: Option<Cap>,
     ) -> Result<Rest, SqlError> {
         if cursor.writes {
-            while rows.next().map_err(|error| self.explain(error, text))?.is_some() {}
+            while rows
+                .next()
+                .map_err(|error| self.explain(error, text))?
+                .is_some()
+            {}
         }
         let affected = cursor.affected(connection);
         Ok(match cap {
@@ -415,7 +462,10 @@ impl Worker {
     }
 
     fn explain(&self, error: rusqlite::Error, text: &str) -> SqlError {
-        SqlError::from_sqlite(error, text, self.sandbox.take_denied())
+        match SqlError::from_sqlite(error, text, self.sandbox.take_denied()) {
+            SqlError::Memory(_) => SqlError::Memory(self.opening.memory),
+            other => other,
+        }
     }
 
     fn answer<T>(

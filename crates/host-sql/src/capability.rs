@@ -1,0 +1,210 @@
+//! The capability itself: its databases, and what one run holds of them.
+//! Never speaks the plugin's language; `host` does.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jobcell_model::OutputStream;
+use jobcell_plugin_host::bindings::sql;
+use jobcell_plugin_host::{
+    Capability, CapabilityRun, Cost, EffectGate, RunLimits, RunScope, RunState,
+};
+use wasmtime::component::{HasData, Linker};
+
+use crate::config::{ConnectionConfig, SqlConfig, SqliteOptions};
+use crate::error::SqlError;
+use crate::host::Resources;
+use crate::session::Session;
+use crate::sqlite::Pool;
+
+/// The `sql` capability with its databases.
+#[derive(Clone)]
+pub struct SqlCapability(Arc<Databases>);
+
+pub(crate) struct Databases(BTreeMap<String, Database>);
+
+struct Database {
+    config: ConnectionConfig,
+    pool: Arc<Pool>,
+}
+
+/// The connection whose file is the server's own, and created when missing.
+const CREATED: &str = "default";
+
+/// What may be shown of a configured connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionInfo {
+    /// Its name.
+    pub name: String,
+    /// The kind of database: `sqlite`.
+    pub dialect: &'static str,
+    /// Whether jobs may only read it.
+    pub read_only: bool,
+}
+
+impl SqlCapability {
+    /// The capability with these databases. Opens none of them yet.
+    #[must_use]
+    pub fn new(config: SqlConfig) -> Self {
+        Self::with_options(config, &SqliteOptions::default())
+    }
+
+    /// The same, with other options than the default ones.
+    #[must_use]
+    pub fn with_options(config: SqlConfig, options: &SqliteOptions) -> Self {
+        let databases = config.connections.into_iter().map(|(name, config)| {
+            let create = options.create || name == CREATED;
+            let pool = Pool::new(
+                &name,
+                &config,
+                &SqliteOptions {
+                    create,
+                    ..options.clone()
+                },
+            );
+            (name, Database { config, pool })
+        });
+        Self(Arc::new(Databases(databases.collect())))
+    }
+
+    /// The configured connections, by name.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        let info = |(name, database): (&String, &Database)| ConnectionInfo {
+            name: name.clone(),
+            dialect: database.config.dialect(),
+            read_only: database.config.read_only(),
+        };
+        self.0.0.iter().map(info).collect()
+    }
+
+    /// Opens a connection and reads from it, to see whether it works.
+    ///
+    /// # Errors
+    /// When there is none of this name, or it can't be opened in this time.
+    pub async fn check(&self, name: &str, within: Duration) -> Result<(), SqlError> {
+        let limits = RunLimits::default();
+        let scope = RunScope::new(Vec::new(), limits, within, EffectGate::open(), None);
+        let work = async {
+            let mut session = Session::open(self.0.pool(name)?, &scope).await?;
+            let statement = session
+                .prepare("SELECT count(*) FROM sqlite_schema")
+                .await?;
+            session.execute(&statement, Vec::new()).await.map(drop)
+        };
+        match tokio::time::timeout(within, work).await {
+            Ok(result) => result,
+            Err(_) => Err(SqlError::CannotOpen {
+                name: name.to_owned(),
+                reason: format!("it did not answer within {within:?}"),
+            }),
+        }
+    }
+
+    /// Closes every database once no run uses it any more.
+    pub async fn close(&self) {
+        for database in self.0.0.values() {
+            database.pool.close().await;
+        }
+    }
+}
+
+impl Databases {
+    pub(crate) fn pool(&self, name: &str) -> Result<&Arc<Pool>, SqlError> {
+        match self.0.get(name) {
+            Some(database) => Ok(&database.pool),
+            None => Err(self.unknown(name)),
+        }
+    }
+
+    /// The word for the kind of database behind a name.
+    pub(crate) fn dialect(&self, name: &str) -> &'static str {
+        self.0
+            .get(name)
+            .map_or("sqlite", |database| database.config.dialect())
+    }
+
+    fn unknown(&self, name: &str) -> SqlError {
+        let known = self
+            .0
+            .keys()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>();
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        SqlError::UnknownConnection {
+            name: name.to_owned(),
+            known,
+        }
+    }
+}
+
+struct HasSql;
+
+impl HasData for HasSql {
+    type Data<'a> = &'a mut SqlRun;
+}
+
+impl Capability for SqlCapability {
+    fn name(&self) -> &'static str {
+        "sql"
+    }
+
+    fn link(&self, linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
+        sql::add_to_linker::<_, HasSql>(linker, RunState::capability::<SqlRun>)
+    }
+
+    fn begin(&self, scope: &RunScope) -> Box<dyn CapabilityRun> {
+        Box::new(SqlRun {
+            scope: scope.clone(),
+            databases: Arc::clone(&self.0),
+            resources: Resources::default(),
+            cost: Cost::default(),
+        })
+    }
+}
+
+/// What one run holds of the databases.
+pub struct SqlRun {
+    pub(crate) scope: RunScope,
+    pub(crate) databases: Arc<Databases>,
+    pub(crate) resources: Resources,
+    /// Processor time of SQLite's threads. Their memory is not told apart.
+    pub(crate) cost: Cost,
+}
+
+impl SqlRun {
+    /// Ends a session and writes into the run's log what that undid.
+    pub(crate) async fn end_session(&mut self, name: &str, session: Session) {
+        let closed = session.close().await;
+        self.cost.cpu_time += closed.cpu_time;
+        if closed.rolled_back {
+            let line = format!(
+                "connection `{name}`: a transaction was still open and was rolled back; end it with COMMIT to keep its changes"
+            );
+            self.scope
+                .output()
+                .write(OutputStream::Log, line.as_bytes());
+        }
+    }
+}
+
+#[async_trait]
+impl CapabilityRun for SqlRun {
+    async fn end(&mut self) -> Cost {
+        for (name, session) in self.resources.take_sessions() {
+            self.end_session(&name, session).await;
+        }
+        self.cost
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}

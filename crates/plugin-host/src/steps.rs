@@ -1,0 +1,175 @@
+//! The steps that a plugin reports, with times taken by the host.
+//! Never trusts a plugin to end what it began.
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use jobcell_model::{StepResult, StepStatus};
+use serde_json::{Value, json};
+
+use crate::limits::RunLimits;
+
+/// A step's name is cut to this many bytes.
+const NAME: usize = 400;
+
+struct Begun {
+    place: usize,
+    start: Instant,
+}
+
+/// The steps of one run, in the order in which they started.
+pub(crate) struct Steps {
+    most: usize,
+    detail_bytes: usize,
+    results: Vec<StepResult>,
+    open: Vec<Option<Begun>>,
+}
+
+/// Why a step was not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum StepError {
+    /// There are too many.
+    TooMany,
+    /// The details are no JSON object of a fair size.
+    Details(String),
+    /// It was ended already.
+    Ended,
+}
+
+impl Steps {
+    pub(crate) fn new(limits: &RunLimits) -> Self {
+        Self {
+            most: limits.steps,
+            detail_bytes: limits.step_details,
+            results: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
+    /// Starts a step and gives its handle.
+    pub(crate) fn start(&mut self, name: &str, kind: &str, now: DateTime<Utc>) -> Result<u32, StepError> {
+        if self.results.len() >= self.most {
+            return Err(StepError::TooMany);
+        }
+        let handle = u32::try_from(self.open.len()).map_err(|_| StepError::TooMany)?;
+        self.open.push(Some(Begun { place: self.results.len(), start: Instant::now() }));
+        self.results.push(StepResult {
+            name: cut(name, NAME).to_owned(),
+            kind: cut(kind, NAME).to_owned(),
+            // Stands unless the plugin ends the step.
+            status: StepStatus::Failed,
+            start_time: now,
+            duration_seconds: 0.0,
+            details: json!({}),
+        });
+        Ok(handle)
+    }
+
+    /// Ends a step and gives what is recorded of it.
+    pub(crate) fn finish(
+        &mut self,
+        handle: u32,
+        status: StepStatus,
+        details: &str,
+    ) -> Result<&StepResult, StepError> {
+        let details = self.details(details)?;
+        let begun = self.take(handle).ok_or(StepError::Ended)?;
+        let result = &mut self.results[begun.place];
+        result.status = status;
+        result.duration_seconds = begun.start.elapsed().as_secs_f64();
+        result.details = details;
+        Ok(result)
+    }
+
+    /// Ends a step that the plugin dropped; none if it was ended already.
+    pub(crate) fn abandon(&mut self, handle: u32) -> Option<&StepResult> {
+        let begun = self.take(handle)?;
+        let result = &mut self.results[begun.place];
+        result.duration_seconds = begun.start.elapsed().as_secs_f64();
+        result.details = json!({ "error": "the plugin did not finish this step" });
+        Some(result)
+    }
+
+    /// Ends all, and takes what was reported.
+    pub(crate) fn conclude(&mut self) -> Vec<StepResult> {
+        for handle in 0..self.open.len() {
+            if let Ok(handle) = u32::try_from(handle) {
+                self.abandon(handle);
+            }
+        }
+        std::mem::take(&mut self.results)
+    }
+
+    fn take(&mut self, handle: u32) -> Option<Begun> {
+        self.open.get_mut(usize::try_from(handle).ok()?)?.take()
+    }
+
+    fn details(&self, text: &str) -> Result<Value, StepError> {
+        if text.len() > self.detail_bytes {
+            return Err(StepError::Details(format!(
+                "the details of a step have {} bytes; `limits.stepDetails` allows {}",
+                text.len(),
+                self.detail_bytes
+            )));
+        }
+        match serde_json::from_str(text) {
+            Ok(details @ Value::Object(_)) => Ok(details),
+            Ok(_) => Err(StepError::Details("the details of a step are no JSON object".to_owned())),
+            Err(error) => {
+                Err(StepError::Details(format!("the details of a step are no JSON: {error}")))
+            }
+        }
+    }
+}
+
+/// The text up to so many bytes, never inside a character.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    let mut end = most;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps() -> Steps {
+        Steps::new(&RunLimits { steps: 2, step_details: 16, ..RunLimits::default() })
+    }
+
+    #[test]
+    fn a_step_that_is_never_finished_counts_as_failed() {
+        let mut steps = steps();
+        let one = steps.start("one", "k", Utc::now());
+        steps.start("two", "k", Utc::now()).ok();
+        assert!(steps.finish(one.unwrap_or(9), StepStatus::Success, "{}").is_ok());
+        let results = steps.conclude();
+        assert_eq!(results[0].status, StepStatus::Success);
+        assert_eq!(results[1].status, StepStatus::Failed);
+    }
+
+    #[test]
+    fn steps_and_details_are_bounded() {
+        let mut steps = steps();
+        assert_eq!(steps.start("a", "k", Utc::now()), Ok(0));
+        assert_eq!(steps.start("b", "k", Utc::now()), Ok(1));
+        assert_eq!(steps.start("c", "k", Utc::now()), Err(StepError::TooMany));
+        for wrong in ["[]", "{", "{\"a\": \"0123456789\"}"] {
+            let result = steps.finish(0, StepStatus::Success, wrong);
+            assert!(matches!(result, Err(StepError::Details(_))), "{wrong}");
+        }
+        assert!(steps.finish(0, StepStatus::Success, "{}").is_ok());
+        assert_eq!(steps.finish(0, StepStatus::Success, "{}"), Err(StepError::Ended));
+    }
+
+    #[test]
+    fn cutting_never_splits_a_character() {
+        assert_eq!(cut("aä", 2), "a");
+        assert_eq!(cut("aä", 3), "aä");
+    }
+}
