@@ -14,7 +14,7 @@ use crate::bindings::types::{self, Failure};
 use crate::capability::RunState;
 use crate::description::Description;
 use crate::limits::RunLimits;
-use crate::meter::Metered;
+use crate::meter::{Meter, Metered};
 use crate::plugin::PluginParts;
 use crate::report::{Cost, RunFailure, RunReport, RunRequest};
 use crate::scope::{EffectGate, RunScope, StopReason};
@@ -60,11 +60,12 @@ impl PluginParts {
     /// Asks the plugin what it is.
     pub(crate) async fn describe(&self) -> Result<Description, String> {
         let mut store = bounded_store(self, asking_scope(), Vec::new());
+        let meter = Arc::clone(&store.data().meter);
         let asked = async {
             let plugin = self.ready.instantiate_async(&mut store).await?;
             plugin.jobcell_plugin_job_type().call_describe(&mut store).await
         };
-        let said: wasmtime::Result<job_type::Description> = self.ask(asked).await?;
+        let said: wasmtime::Result<job_type::Description> = self.ask(asked, meter).await?;
         let said = said.map_err(|error| verdict::crash(&error, store.data()).message)?;
         Description::read(said)
     }
@@ -75,11 +76,12 @@ impl PluginParts {
         configuration: &String,
     ) -> Result<Vec<types::Problem>, RunFailure> {
         let mut store = bounded_store(self, asking_scope(), Vec::new());
+        let meter = Arc::clone(&store.data().meter);
         let asked = async {
             let plugin = self.ready.instantiate_async(&mut store).await?;
             plugin.jobcell_plugin_job_type().call_validate(&mut store, configuration).await
         };
-        match self.ask(asked).await {
+        match self.ask(asked, meter).await {
             Ok(Ok(problems)) => Ok(problems),
             Ok(Err(error)) => Err(verdict::crash(&error, store.data())),
             Err(message) => Err(RunFailure { code: "plugin_error".to_owned(), message }),
@@ -87,12 +89,16 @@ impl PluginParts {
     }
 
     /// Waits for an answer, but not for ever.
-    async fn ask<T>(&self, asked: impl Future<Output = T>) -> Result<T, String> {
+    async fn ask<T>(
+        &self,
+        asked: impl Future<Output = T>,
+        meter: Arc<Meter>,
+    ) -> Result<T, String> {
         let _ticking = self.instances.ticker.tick();
         let bounded = async {
             let place = self.instances.free.acquire().await;
             let _place = place.map_err(|_| "the plugin host is closed".to_owned())?;
-            Ok(asked.await)
+            Ok(Metered::new(asked, meter).await)
         };
         let bounded = tokio::time::timeout(ASKING, bounded).await;
         bounded.unwrap_or_else(|_| Err("the plugin did not answer in time".to_owned()))

@@ -100,6 +100,10 @@ pub(crate) fn crash(error: &wasmtime::Error, state: &RunState) -> RunFailure {
             "limit_stack",
             "the run reached its limit `stack` of 512 KiB: the plugin called itself too deep; this limit is fixed".to_owned(),
         ),
+        Some(Trap::MemoryOutOfBounds) => failure(
+            "trap",
+            "the plugin crashed: out of bounds memory access (in a Rust plugin often a recursion too deep for the stack that it keeps in its memory)".to_owned(),
+        ),
         Some(trap) => {
             let trap = trap.to_string();
             let trap = trap.strip_prefix("wasm trap: ").unwrap_or(&trap);

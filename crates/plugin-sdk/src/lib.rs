@@ -1,7 +1,6 @@
 //! What a plugin written in Rust imports: the bindings of `wit/`, an export
 //! macro and a few conveniences. Never runs on the host's side.
 
-#[expect(missing_docs, reason = "generated; the WIT files carry the documentation")]
 #[doc(hidden)]
 pub mod bindings {
     wit_bindgen::generate!({

@@ -5,13 +5,17 @@ use jobcell_plugin_sdk::sql::{Column, Value};
 use jobcell_plugin_sdk::types::{Failure, LimitReached};
 use serde_json::{Map, Value as Json};
 
+use crate::failure;
 use crate::split::Statement;
-use crate::value::json;
+use crate::value::{json, line};
 
 /// All of it, in bytes. The host takes 64 KiB.
 const MOST: usize = 60 << 10;
 /// Of that, the columns.
 const COLUMNS: usize = 16 << 10;
+
+/// Facts of a failure that count within the statement, not within the query.
+const OF_PLACE: &[&str] = &["line", "column", "offset"];
 
 /// The details of one step.
 pub(crate) struct Details(Map<String, Json>);
@@ -72,16 +76,23 @@ impl Details {
         self.set("limit", limit);
     }
 
-    /// Adds why the statement failed.
-    pub(crate) fn add_error(&mut self, failure: &Failure, message: &str) {
-        self.set("error", crate::value::line(message, 4_000));
-        if let Some(detail) = crate::failure::detail(failure) {
-            self.set("errorCode", detail.code.as_str());
-            for attribute in detail.attributes.iter().take(16) {
-                let name = format!("error-{}", crate::value::line(&attribute.name, 40));
-                self.set(&name, crate::value::line(&attribute.value, 200));
+    /// Adds why the statement failed, with the error's place in the query.
+    pub(crate) fn add_error(&mut self, failure: &Failure, place: Option<(u32, u32)>) {
+        let mut error = Map::new();
+        let message = line(&failure::words(failure), 4_000);
+        error.insert("message".to_owned(), message.into());
+        if let Some(detail) = failure::detail(failure) {
+            error.insert("code".to_owned(), detail.code.as_str().into());
+            let facts = detail.attributes.iter().take(16);
+            for fact in facts.filter(|fact| !OF_PLACE.contains(&fact.name.as_str())) {
+                error.insert(line(&fact.name, 40), line(&fact.value, 200).into());
             }
         }
+        if let Some((line, column)) = place {
+            error.insert("line".to_owned(), line.into());
+            error.insert("column".to_owned(), column.into());
+        }
+        self.set("error", error);
     }
 
     pub(crate) fn into_json(self) -> String {

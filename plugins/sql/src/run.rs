@@ -102,7 +102,7 @@ impl Run {
                 step.finish(StepStatus::Success, &details.into_json())
             }
             Err(failure) => {
-                details.add_error(&failure, &failure::words(&failure));
+                details.add_error(&failure, place(statement, &failure));
                 // The statement's own failure says more than this one could.
                 let _ = step.finish(StepStatus::Failed, &details.into_json());
                 Err(failure)
@@ -269,19 +269,25 @@ fn count(number: u64, what: &str) -> String {
 /// is not on the statement's first line.
 fn message(number: usize, statement: &Statement<'_>, failure: &Failure) -> String {
     let line = statement.line;
-    let place = match (
-        failure::number(failure, "line"),
-        failure::number(failure, "column"),
-    ) {
-        (Some(within), Some(column)) if within > 1 => {
-            format!(" (at line {}, column {column})", line + within - 1)
+    let at = match place(statement, failure) {
+        Some((error_line, column)) if error_line > line => {
+            format!(" (at line {error_line}, column {column})")
         }
         _ => String::new(),
     };
     format!(
-        "statement {number} (line {line}) failed: {}{place}",
+        "statement {number} (line {line}) failed: {}{at}",
         failure::words(failure)
     )
+}
+
+/// Where in the query the database found the error: line and column.
+fn place(statement: &Statement<'_>, failure: &Failure) -> Option<(u32, u32)> {
+    let line = failure::number(failure, "line")?;
+    let column = failure::number(failure, "column")?;
+    // The first line of a statement may begin in the middle of one.
+    let before = if line == 1 { statement.column - 1 } else { 0 };
+    Some((statement.line + line.saturating_sub(1), column + before))
 }
 
 /// Records the statements that were not tried.
@@ -301,4 +307,46 @@ fn skip(statements: &[Statement<'_>], before: usize) -> Result<(), Failure> {
         Step::start(&name, "other")?.finish(StepStatus::Skipped, "{}")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Statement, message, place};
+    use jobcell_plugin_sdk::types::{Attribute, Detail, Failure};
+
+    fn failure(line: &str, column: &str) -> Failure {
+        let attribute = |name: &str, value: &str| Attribute {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        Failure::Other(Detail {
+            code: "syntax_error".to_owned(),
+            message: "near \"x\": syntax error".to_owned(),
+            attributes: vec![attribute("line", line), attribute("column", column)],
+        })
+    }
+
+    const STATEMENT: Statement<'static> = Statement {
+        text: "SELECT",
+        start: 0,
+        line: 3,
+        column: 5,
+        kind: String::new(),
+        parameters: Vec::new(),
+    };
+
+    #[test]
+    fn an_error_is_placed_in_the_query() {
+        assert_eq!(place(&STATEMENT, &failure("1", "2")), Some((3, 6)));
+        assert_eq!(place(&STATEMENT, &failure("2", "2")), Some((4, 2)));
+        assert_eq!(place(&STATEMENT, &Failure::Cancelled), None);
+    }
+
+    #[test]
+    fn a_message_names_statement_and_line() {
+        let expected = "statement 2 (line 3) failed: near \"x\": syntax error";
+        assert_eq!(message(2, &STATEMENT, &failure("1", "2")), expected);
+        let further = format!("{expected} (at line 4, column 2)");
+        assert_eq!(message(2, &STATEMENT, &failure("2", "2")), further);
+    }
 }
