@@ -59,7 +59,7 @@ fn malformed_jobs_are_refused_with_their_place() {
     check(&job("type: SQL\n"), 1, &["query"]);
     check(&job("type: PowerShell\nexecutionMode: inline\ninlineScript: ''\n"), 5, &["inlineScript"]);
     check(&job("type: PowerShell\nexecutionMode: outline\ninlineScript: x\n"), 4, &["outline"]);
-    check(&job("type: SQL\nquery: [1\n"), 5, &["line"]);
+    check(&job("type: SQL\nquery: [1\n"), 4, &["line 4"]);
     check(&job("type: SQL\nquery: SELECT 1\nenabled: maybe\n"), 5, &["enabled"]);
     let cron = "type: SQL\nquery: SELECT 1\nschedule: {type: cron, expression: \"0 0 30 2 *\"}\n";
     check(&job(cron), 5, &["never"]);

@@ -11,7 +11,7 @@ use jobcell_store::StorageError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::views::ProblemView;
+use crate::views::sentence;
 
 /// Seconds after which a client may ask again when the server goes down: what
 /// a restart takes.
@@ -28,7 +28,7 @@ struct Details {
     status: StatusCode,
     code: &'static str,
     error: String,
-    errors: Vec<ProblemView>,
+    errors: Vec<Problem>,
     facts: Map<String, Value>,
     retry_after: Option<u32>,
 }
@@ -41,7 +41,7 @@ struct Body<'a> {
     status: u16,
     title: &'static str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [ProblemView],
+    errors: &'a [Problem],
     #[serde(flatten)]
     facts: &'a Map<String, Value>,
 }
@@ -82,11 +82,10 @@ impl ApiError {
     /// A job that has errors; its places are listed, and the first is in the
     /// sentence, so that it is seen without a program.
     pub(crate) fn invalid_job(what: &str, problems: Vec<Problem>) -> Self {
-        let problems: Vec<ProblemView> = problems.into_iter().map(ProblemView::from).collect();
         let mut error = Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "invalid_job",
-            ProblemView::sentence(what, &problems),
+            sentence(what, &problems),
         );
         error.0.errors = problems;
         error

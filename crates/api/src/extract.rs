@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
-use jobcell_model::{ExecutionId, JobRef};
+use jobcell_model::{ExecutionId, JobRef, Problem};
 
 use crate::Api;
 use crate::error::ApiError;
-use crate::views::ProblemView;
+use crate::views::warning;
 
 /// The longest id that is looked up, in bytes. No job can have a longer one.
 const ID_LENGTH: usize = 512;
@@ -118,9 +118,9 @@ impl Parameters {
     }
 
     /// What nobody asked for: ignored, as the original did, but not in silence.
-    pub(crate) fn rest(self) -> Vec<ProblemView> {
+    pub(crate) fn rest(self) -> Vec<Problem> {
         let ignored = |name: String| {
-            ProblemView::warning(
+            warning(
                 "unknown_parameter",
                 String::new(),
                 format!("the parameter `{}` is not known here and was ignored", shortened(&name)),

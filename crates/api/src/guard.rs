@@ -4,7 +4,7 @@
 //! must be the server's own, and `Sec-Fetch-Site` must not say `cross-site`.
 //! Never reads a body; `body` sees to it that forms are refused.
 
-use axum::http::header::{HOST, HeaderName, ORIGIN};
+use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
 
@@ -14,9 +14,9 @@ use crate::extract::shortened;
 /// The names that a loopback server always has.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+const SEC_FETCH_MODE: &str = "sec-fetch-mode";
+const SEC_FETCH_DEST: &str = "sec-fetch-dest";
 
 /// The names and origins that are this server's own.
 pub(crate) struct Access {
@@ -115,13 +115,13 @@ fn is_loopback(host: &str) -> bool {
 /// A link or a typed address may open a page of ours; all else that a browser
 /// calls cross-site is somebody else's page at work.
 fn check_fetch_site(method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
-    let says = |name, word: &str| headers.get(name).is_some_and(|value| value == word);
-    if !says(&SEC_FETCH_SITE, "cross-site") {
+    let says = |name: &str, word: &str| headers.get(name).is_some_and(|value| value == word);
+    if !says(SEC_FETCH_SITE, "cross-site") {
         return Ok(());
     }
     let opened = method.is_safe()
-        && says(&SEC_FETCH_MODE, "navigate")
-        && says(&SEC_FETCH_DEST, "document");
+        && says(SEC_FETCH_MODE, "navigate")
+        && says(SEC_FETCH_DEST, "document");
     if opened {
         return Ok(());
     }

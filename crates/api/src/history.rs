@@ -4,14 +4,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use jobcell_model::{Execution, ExecutionId, JobId, JobRef};
+use jobcell_model::{Execution, ExecutionId, JobId, JobRef, Problem};
 use serde::Serialize;
 
 use crate::Api;
 use crate::error::ApiError;
 use crate::extract::{JobPath, Parameters};
 use crate::jobs::not_found;
-use crate::views::{ExecutionView, OutputText, ProblemView, Reply};
+use crate::views::{ExecutionView, OutputText, Reply};
 
 /// How many runs a page has unless the caller says otherwise: the original's.
 const PAGE: usize = 50;
@@ -28,7 +28,7 @@ struct History<'a> {
     total_count: usize,
     next_cursor: Option<ExecutionId>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<ProblemView>,
+    warnings: Vec<Problem>,
 }
 
 async fn history(

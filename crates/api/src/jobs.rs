@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use jobcell_engine::{JobChange, NewJob, SaveJobError};
-use jobcell_model::{JobId, Problem, StoredJob};
+use jobcell_model::{JobId, JobRecord, Problem, StoredJob};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,14 +16,12 @@ use crate::body::JobBody;
 use crate::error::ApiError;
 use crate::extract::{JobPath, Parameters};
 use crate::members::Members;
-use crate::views::{JobView, ProblemView, Reply, VERSION};
+use crate::views::{JobView, Reply, VERSION, sentence};
 
 /// How many jobs a page has unless the caller says otherwise.
 const PAGE: usize = 100;
 /// Who acts, until callers have names.
 pub(crate) const ACTOR: &str = "api";
-/// Words that are addresses below `/api/v2/jobs/`.
-const ADDRESSES: [&str; 2] = ["samples", "validate"];
 
 pub(crate) fn routes() -> Router<Api> {
     Router::new()
@@ -39,7 +37,7 @@ struct JobList<'a> {
     total_count: u64,
     next_cursor: Option<JobId>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<ProblemView>,
+    warnings: Vec<Problem>,
 }
 
 async fn list(
@@ -71,14 +69,13 @@ struct Created<'a> {
     key: &'a str,
     version: &'static str,
     message: String,
-    warnings: Vec<ProblemView>,
+    warnings: Vec<Problem>,
 }
 
 async fn create(State(api): State<Api>, body: JobBody) -> Result<impl IntoResponse, ApiError> {
     let (new, mut warnings) = new_job(body)?;
-    let yaml = new.yaml.clone();
     let job = api.engine().create_job(new).await?.record;
-    warnings.extend(doubts(&api, &yaml, &job.key));
+    warnings.extend(doubts(&api, &job));
     let headers = [
         (LOCATION, format!("/api/v2/jobs/{}", job.job_id)),
         (ETAG, etag(job.revision)),
@@ -94,7 +91,7 @@ async fn create(State(api): State<Api>, body: JobBody) -> Result<impl IntoRespon
     Ok((StatusCode::CREATED, headers, reply).into_response())
 }
 
-fn new_job(body: JobBody) -> Result<(NewJob, Vec<ProblemView>), ApiError> {
+fn new_job(body: JobBody) -> Result<(NewJob, Vec<Problem>), ApiError> {
     let mut members = match body {
         JobBody::Yaml(yaml) => {
             let new = NewJob { yaml, created_by: ACTOR.to_owned(), ..NewJob::default() };
@@ -116,21 +113,9 @@ fn new_job(body: JobBody) -> Result<(NewJob, Vec<ProblemView>), ApiError> {
     Ok((new, members.rest()))
 }
 
-/// What is doubtful in a job that was stored just now.
-fn doubts(api: &Api, yaml: &str, key: &str) -> Vec<ProblemView> {
-    let checked = jobcell_model::parse_job(yaml, api.engine().job_types().schemas());
-    let mut doubts: Vec<ProblemView> = match checked {
-        Ok(document) => document.warnings.into_iter().map(ProblemView::from).collect(),
-        Err(_) => Vec::new(),
-    };
-    if ADDRESSES.contains(&key) {
-        doubts.push(ProblemView::warning(
-            "id_is_address",
-            "/id".to_owned(),
-            format!("`/api/v2/jobs/{key}` is an address of its own: reach this job by its `job_id`"),
-        ));
-    }
-    doubts
+/// What is doubtful in the YAML of a job that was stored just now.
+fn doubts(api: &Api, job: &JobRecord) -> Vec<Problem> {
+    api.engine().document(job).map(|document| document.warnings.clone()).unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -145,7 +130,7 @@ struct JobDetails<'a> {
     job: JobView<'a>,
     parsed_config: Option<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<ProblemView>,
+    problems: Vec<Problem>,
     #[serde(rename = "_version")]
     version: &'static str,
     #[serde(rename = "_format")]
@@ -162,7 +147,7 @@ impl<'a> JobDetails<'a> {
         Self {
             job: JobView::from(job),
             parsed_config,
-            problems: views(problems),
+            problems,
             version: VERSION,
             format: "yaml",
         }
@@ -185,7 +170,7 @@ struct Changed<'a> {
     version: &'static str,
     message: String,
     job: JobDetails<'a>,
-    warnings: Vec<ProblemView>,
+    warnings: Vec<Problem>,
 }
 
 async fn change(
@@ -197,7 +182,7 @@ async fn change(
     let precondition = precondition(&headers)?;
     let (mut change, mut warnings) = job_change(body)?;
     change.expected_revision = precondition.or(change.expected_revision);
-    let yaml = change.yaml.clone();
+    let new_yaml = change.yaml.is_some();
     let changed = api.engine().change_job(&job, change).await;
     let stored = changed.map_err(|error| match error {
         // RFC 9110 has a status of its own for a failed `If-Match`.
@@ -206,8 +191,8 @@ async fn change(
         }
         error => error.into(),
     })?;
-    if let Some(yaml) = yaml {
-        warnings.extend(doubts(&api, &yaml, &stored.record.key));
+    if new_yaml {
+        warnings.extend(doubts(&api, &stored.record));
     }
     let reply = Reply(Changed {
         success: true,
@@ -219,7 +204,7 @@ async fn change(
     Ok(([(ETAG, etag(stored.record.revision))], reply).into_response())
 }
 
-fn job_change(body: JobBody) -> Result<(JobChange, Vec<ProblemView>), ApiError> {
+fn job_change(body: JobBody) -> Result<(JobChange, Vec<Problem>), ApiError> {
     let mut members = match body {
         JobBody::Yaml(yaml) => {
             return Ok((JobChange { yaml: Some(yaml), ..JobChange::default() }, Vec::new()));
@@ -269,8 +254,8 @@ struct Validated {
     valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    problems: Vec<ProblemView>,
-    warnings: Vec<ProblemView>,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
     parsed_config: Option<Value>,
 }
 
@@ -281,7 +266,7 @@ async fn validate(State(api): State<Api>, body: JobBody) -> Result<impl IntoResp
     };
     Ok(Reply(match api.engine().check(&yaml).await {
         Ok(checked) => {
-            warnings.extend(views(checked.warnings));
+            warnings.extend(checked.warnings);
             Validated {
                 success: true,
                 valid: true,
@@ -292,11 +277,10 @@ async fn validate(State(api): State<Api>, body: JobBody) -> Result<impl IntoResp
             }
         }
         Err(problems) => {
-            let problems = views(problems);
             Validated {
                 success: true,
                 valid: false,
-                error: Some(ProblemView::sentence("the job is not valid", &problems)),
+                error: Some(sentence("the job is not valid", &problems)),
                 problems,
                 warnings,
                 parsed_config: None,
@@ -305,16 +289,12 @@ async fn validate(State(api): State<Api>, body: JobBody) -> Result<impl IntoResp
     }))
 }
 
-fn yaml_to_check(mut members: Members) -> Result<(String, Vec<ProblemView>), ApiError> {
+fn yaml_to_check(mut members: Members) -> Result<(String, Vec<Problem>), ApiError> {
     let yaml = members.yaml()?.ok_or_else(|| {
         ApiError::malformed("bad_member", "`yaml_config` is missing: the YAML to check, as a string")
             .with("member", "yaml_config")
     })?;
     Ok((yaml, members.rest()))
-}
-
-fn views(problems: Vec<Problem>) -> Vec<ProblemView> {
-    problems.into_iter().map(ProblemView::from).collect()
 }
 
 /// What is said of a job that is not there.

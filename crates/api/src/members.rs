@@ -1,12 +1,13 @@
 //! The members of a JSON body, taken apart one after the other, so that each
 //! error names its member. Never decides what a job may be called.
 
+use jobcell_model::Problem;
 use serde_json::{Map, Value};
 
 use crate::body::no_object;
 use crate::error::ApiError;
 use crate::extract::shortened;
-use crate::views::ProblemView;
+use crate::views::warning;
 
 /// The members of a JSON object that nobody has asked for yet.
 #[derive(Default)]
@@ -77,12 +78,12 @@ impl Members {
     }
 
     /// What nobody asked for: ignored, as the original did, but not in silence.
-    pub(crate) fn rest(self) -> Vec<ProblemView> {
+    pub(crate) fn rest(self) -> Vec<Problem> {
         let ignored = |name: &String| {
             let name = shortened(name);
             let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
             let message = format!("the member `{name}` is not known here and was ignored");
-            ProblemView::warning("unknown_member", pointer, message)
+            warning("unknown_member", pointer, message)
         };
         self.0.keys().map(ignored).collect()
     }

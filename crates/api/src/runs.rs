@@ -8,7 +8,7 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use jobcell_engine::{RunOutcome, StartRequest};
-use jobcell_model::{ExecutionId, JobId, RunState, Trigger};
+use jobcell_model::{ExecutionId, JobId, Problem, RunState, Trigger};
 use serde::Serialize;
 
 use crate::Api;
@@ -17,7 +17,7 @@ use crate::error::ApiError;
 use crate::extract::{JobPath, Parameters};
 use crate::jobs::ACTOR;
 use crate::members::Members;
-use crate::views::{ProblemView, Reply, StepView, Timestamp, VERSION};
+use crate::views::{Reply, StepView, Timestamp, VERSION};
 
 pub(crate) fn routes() -> Router<Api> {
     Router::new().route("/api/v2/jobs/{id}/run", post(run))
@@ -41,7 +41,7 @@ struct RunEnded<'a> {
     #[serde(rename = "_version")]
     version: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<ProblemView>,
+    warnings: Vec<Problem>,
 }
 
 #[derive(Serialize)]
@@ -54,7 +54,7 @@ struct RunStarted {
     #[serde(rename = "_version")]
     version: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<ProblemView>,
+    warnings: Vec<Problem>,
 }
 
 async fn run(
@@ -89,7 +89,7 @@ async fn run(
 
 /// A body says nothing that a run heeds. `parameters` alone is refused: who
 /// sends them expects another run than the one that would happen.
-fn ignored(members: Members) -> Result<Vec<ProblemView>, ApiError> {
+fn ignored(members: Members) -> Result<Vec<Problem>, ApiError> {
     if members.has("parameters") {
         let error = "a run takes its `parameters` from the job: change them there";
         return Err(ApiError::malformed("bad_member", error).with("member", "parameters"));
@@ -97,7 +97,7 @@ fn ignored(members: Members) -> Result<Vec<ProblemView>, ApiError> {
     Ok(members.rest())
 }
 
-fn ended(outcome: &RunOutcome, warnings: Vec<ProblemView>) -> Response {
+fn ended(outcome: &RunOutcome, warnings: Vec<Problem>) -> Response {
     let execution = &outcome.execution;
     Reply(RunEnded {
         success: execution.status == RunState::Success,

@@ -58,63 +58,35 @@ impl From<DateTime<Utc>> for Timestamp {
     }
 }
 
-/// A place in a job that is wrong or doubtful.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct ProblemView {
-    severity: Severity,
-    code: &'static str,
-    pointer: String,
-    line: Option<u64>,
-    column: Option<u64>,
-    message: String,
-    hint: Option<String>,
-}
-
-impl ProblemView {
-    /// A doubt about a request.
-    pub(crate) fn warning(code: &'static str, pointer: String, message: String) -> Self {
-        Self {
-            severity: Severity::Warning,
-            code,
-            pointer,
-            line: None,
-            column: None,
-            message,
-            hint: None,
-        }
-    }
-
-    /// The first error in one sentence, and how many there are.
-    pub(crate) fn sentence(what: &str, problems: &[Self]) -> String {
-        let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
-        let Some(first) = errors().next() else { return what.to_owned() };
-        let place = match (first.line, first.column) {
-            (Some(line), Some(column)) => format!("line {line}, column {column}: "),
-            (Some(line), None) => format!("line {line}: "),
-            (None, _) => String::new(),
-        };
-        let hint = first.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        let more = match errors().count() - 1 {
-            0 => String::new(),
-            1 => " (and 1 more error)".to_owned(),
-            more => format!(" (and {more} more errors)"),
-        };
-        format!("{what}: {place}{}{hint}{more}", first.message)
+/// A doubt about a request.
+pub(crate) fn warning(code: &'static str, pointer: String, message: String) -> Problem {
+    Problem {
+        severity: Severity::Warning,
+        code,
+        pointer,
+        line: None,
+        column: None,
+        message,
+        hint: None,
     }
 }
 
-impl From<Problem> for ProblemView {
-    fn from(problem: Problem) -> Self {
-        Self {
-            severity: problem.severity,
-            code: problem.code,
-            pointer: problem.pointer,
-            line: problem.line.map(Into::into),
-            column: problem.column.map(Into::into),
-            message: problem.message,
-            hint: problem.hint,
-        }
-    }
+/// The first error in one sentence, and how many there are.
+pub(crate) fn sentence(what: &str, problems: &[Problem]) -> String {
+    let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let Some(first) = errors().next() else { return what.to_owned() };
+    let place = match (first.line, first.column) {
+        (Some(line), Some(column)) => format!("line {line}, column {column}: "),
+        (Some(line), None) => format!("line {line}: "),
+        (None, _) => String::new(),
+    };
+    let hint = first.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    let more = match errors().count() - 1 {
+        0 => String::new(),
+        1 => " (and 1 more error)".to_owned(),
+        more => format!(" (and {more} more errors)"),
+    };
+    format!("{what}: {place}{}{hint}{more}", first.message)
 }
 
 /// A stored job.

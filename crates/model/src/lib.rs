@@ -1,12 +1,32 @@
 //! The words of Jobcell: ids, jobs as written in YAML, runs and their states.
 //! Never does I/O, never waits, knows no store, plugin or network.
 
+pub mod cron;
 pub mod execution;
 pub mod id;
 pub mod job;
 pub mod output;
+pub mod schedule;
+pub mod spec;
 
+mod configuration;
+mod document;
+mod fields;
+mod job_schema;
+mod parts;
+mod problem;
+mod reader;
+mod tree;
+
+pub use document::JobDocument;
 pub use execution::{Execution, OutputSummary, RunState, StepResult, StepStatus, Trigger};
 pub use id::{ExecutionId, IdError, JobId, JobRef};
-pub use output::{OutputChunk, OutputStream, RunOutput};
 pub use job::{JobRecord, JobStatistics, StoredJob};
+pub use job_schema::job_schema;
+pub use output::{OutputChunk, OutputStream, RunOutput};
+pub use problem::{Location, Problem, Severity};
+pub use reader::{JobTypeSchema, parse_job};
+pub use spec::{
+    Backoff, CatchUp, CatchUpPolicy, Concurrency, ConcurrencyPolicy, JobLimits, JobSpec,
+    OnInterrupted, Parameter, RetryPolicy,
+};
