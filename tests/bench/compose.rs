@@ -40,6 +40,7 @@ fn request(configuration: &serde_json::Value) -> RunRequest {
         configuration: configuration.to_string(),
         parameters: Vec::new(),
         attributes: Vec::new(),
+        environment: BTreeMap::new(),
         timeout: Duration::from_secs(60),
         limits: RunLimits::default(),
         cancel: CancellationToken::new(),

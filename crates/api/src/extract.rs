@@ -12,8 +12,9 @@ use crate::Api;
 use crate::error::ApiError;
 use crate::views::warning;
 
-/// The longest id that is looked up, in bytes. No job can have a longer one.
-const ID_LENGTH: usize = 512;
+/// The longest id that is looked up, in bytes: 200 characters of UTF-8, which
+/// no job can exceed.
+const ID_LENGTH: usize = 800;
 /// How much of what a client sent is repeated to it, in characters.
 const ECHO_LENGTH: usize = 80;
 /// The longest page.

@@ -37,7 +37,8 @@ pub(crate) async fn run(parts: &PluginParts, request: RunRequest) -> RunReport {
         request.timeout,
         request.gate,
         request.observer,
-    );
+    )
+    .with_environment(request.environment);
     let mut store = bounded_store(parts, scope.clone(), request.parameters);
     let call = bounded_call(parts, &scope, &mut store, &request.configuration, &request.cancel).await;
     if let Some(Err(error)) = &call {

@@ -1,5 +1,6 @@
 //! What goes into a run and what comes out of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct RunRequest {
     pub parameters: Vec<(String, serde_json::Value)>,
     /// Facts for `run-context.attributes`.
     pub attributes: Vec<(String, String)>,
+    /// Variables that the job gives to its processes.
+    pub environment: BTreeMap<String, String>,
     /// How long it may take.
     pub timeout: Duration,
     /// What else it may use.

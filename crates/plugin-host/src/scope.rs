@@ -1,6 +1,7 @@
 //! What the parts of one run share: who it is, whether it was stopped, whether
 //! its start is durable, and where its output goes. Never ends anything itself.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -84,6 +85,7 @@ impl GateOpener {
 
 struct Shared {
     attributes: Vec<(String, String)>,
+    environment: BTreeMap<String, String>,
     limits: RunLimits,
     deadline: Instant,
     gate: EffectGate,
@@ -109,6 +111,7 @@ impl RunScope {
         let now = Instant::now();
         Self(Arc::new(Shared {
             attributes,
+            environment: BTreeMap::new(),
             // A timeout that no clock can hold is as good as a century.
             deadline: now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_155_760_000)),
             gate,
@@ -117,6 +120,22 @@ impl RunScope {
             output: OutputBuffer::new(&limits, now, observer),
             limits,
         }))
+    }
+
+    /// The same run with variables that its job gives to processes.
+    #[must_use]
+    pub fn with_environment(mut self, environment: BTreeMap<String, String>) -> Self {
+        // Nobody else holds a scope that was made a moment ago.
+        if let Some(shared) = Arc::get_mut(&mut self.0) {
+            shared.environment = environment;
+        }
+        self
+    }
+
+    /// Variables that the job gives to its processes.
+    #[must_use]
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.0.environment
     }
 
     /// Facts about the run, as `run-context.attributes` gives them.

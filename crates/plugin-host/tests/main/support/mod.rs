@@ -38,6 +38,7 @@ pub(crate) fn request(deed: &str, limits: RunLimits) -> RunRequest {
         configuration: format!("{{\"do\": \"{deed}\"}}"),
         parameters: Vec::new(),
         attributes: Vec::new(),
+        environment: Default::default(),
         timeout: Duration::from_secs(30),
         limits,
         cancel: CancellationToken::new(),

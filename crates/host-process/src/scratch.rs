@@ -1,0 +1,137 @@
+//! The private folder of a run: made when it is first needed, for its owner
+//! alone, removed when the run ends. Never outlives a start of the server.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use jobcell_plugin_host::bindings::types::Failure;
+use jobcell_plugin_host::{codes, invalid, unavailable};
+use tempfile::TempDir;
+
+/// How private folders are named.
+const PREFIX: &str = "run-";
+/// The largest private file, in bytes.
+const LARGEST: usize = 16 << 20;
+
+/// A run's private folder, if it has one.
+pub(crate) struct Scratch {
+    root: PathBuf,
+    folder: Option<TempDir>,
+}
+
+impl Scratch {
+    pub(crate) fn below(root: PathBuf) -> Self {
+        Self { root, folder: None }
+    }
+
+    /// Where a process works that was told no other folder.
+    pub(crate) fn working_directory(&self) -> &Path {
+        self.folder.as_ref().map_or(&self.root, TempDir::path)
+    }
+
+    /// Writes a file and gives its path.
+    pub(crate) fn write(&mut self, name: &str, contents: &[u8]) -> Result<PathBuf, Failure> {
+        let plain = !name.is_empty()
+            && name.len() <= 200
+            && !name.starts_with('.')
+            && !name.contains(['/', '\\', '\0', ':']);
+        if !plain {
+            return Err(invalid(codes::MISUSE, format!("`{name}` is no plain file name")));
+        }
+        if contents.len() > LARGEST {
+            let message = format!("a private file may have {LARGEST} bytes, not {}", contents.len());
+            return Err(invalid(codes::MISUSE, message));
+        }
+        let file = self.folder()?.join(name);
+        write_private(&file, contents)
+            .map_err(|error| failed(&file, &error))
+            .map(|()| file)
+    }
+
+    /// Removes it.
+    pub(crate) fn remove(&mut self) {
+        if let Some(folder) = self.folder.take() {
+            let path = folder.path().to_owned();
+            if let Err(error) = folder.close() {
+                tracing::warn!(folder = %path.display(), %error, "a private folder can't be removed");
+            }
+        }
+    }
+
+    fn folder(&mut self) -> Result<&Path, Failure> {
+        if self.folder.is_none() {
+            // Made with mode 0700.
+            let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&self.root);
+            self.folder = Some(made.map_err(|error| failed(&self.root, &error))?);
+        }
+        Ok(self.working_directory())
+    }
+}
+
+/// Removes the private folders that a crash left.
+pub(crate) fn clean(root: &Path) {
+    let Ok(entries) = std::fs::read_dir(root) else { return };
+    for entry in entries.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+            tracing::warn!(folder = %entry.path().display(), %error, "a left-over folder can't be removed");
+        }
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Failure {
+    let message = format!("the private folder of the run can't be used ({}): {error}", path.display());
+    unavailable(codes::PATH_NOT_FOUND, message)
+}
+
+fn write_private(file: &Path, contents: &[u8]) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)?.write_all(contents)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_private_and_goes_with_its_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let mut scratch = Scratch::below(root.path().to_owned());
+        let file = scratch.write("script.ps1", b"x").unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+        }
+        scratch.remove();
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let mut scratch = Scratch::below(root.path().to_owned());
+        for name in ["", "..", "../x", "a/b", "a\\b", "/etc/x", ".hidden", "a\0", "C:x"] {
+            assert!(scratch.write(name, b"").is_err(), "{name:?}");
+        }
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_crash_left_is_removed_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("run-abc/deep")).unwrap();
+        std::fs::create_dir_all(root.path().join("other")).unwrap();
+        clean(root.path());
+        let left: Vec<_> = std::fs::read_dir(root.path()).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].file_name(), "other");
+    }
+}

@@ -1,0 +1,326 @@
+//! One child process: its streams, its end, its cost. Never decides which
+//! program runs.
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use jobcell_model::OutputStream;
+use jobcell_plugin_host::bindings::types::Failure;
+use jobcell_plugin_host::{RunScope, codes, invalid, not_found, other};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::system::{self, Group, Pipes};
+
+/// How much is read at once.
+const PIECE: usize = 64 << 10;
+/// Pieces that wait for a plugin before the child has to.
+const WAITING_PIECES: usize = 8;
+/// How long output is waited for after a process ended: only a descendant that
+/// left the group can hold a pipe open by then.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
+
+/// Where a stream goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sink {
+    /// Into the run's output.
+    Output,
+    /// To the plugin.
+    Pipe,
+    /// To both.
+    Tee,
+    /// Nowhere.
+    Discard,
+}
+
+/// A process to be.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The executable.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// All of its environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Where it works.
+    pub working_directory: PathBuf,
+    /// What it finds on standard input.
+    pub stdin: Vec<u8>,
+    /// Where its standard output goes.
+    pub stdout: Sink,
+    /// Where its standard error goes.
+    pub stderr: Sink,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// With this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// What a process cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) wall_time: Duration,
+    pub(crate) cpu_time: Duration,
+    pub(crate) peak_memory: u64,
+}
+
+/// A process that was started, with its group. Dropping it kills the group.
+pub struct Child {
+    scope: RunScope,
+    group: Group,
+    started: Instant,
+    pump: Option<JoinHandle<()>>,
+    stdout: Option<mpsc::Receiver<Vec<u8>>>,
+    stderr: Option<mpsc::Receiver<Vec<u8>>>,
+    /// What the plugin did not want at once, of each stream.
+    left_over: [Vec<u8>; 2],
+    ended: Option<Exit>,
+    usage: Usage,
+}
+
+impl Child {
+    /// Starts a process once the start of its run is durable.
+    ///
+    /// # Errors
+    /// When the run was stopped, or the process can't be started.
+    pub async fn start(launch: &Launch, scope: &RunScope) -> Result<Self, Failure> {
+        check(launch)?;
+        scope.before_effect().await?;
+        let (group, pipes) = system::start(launch).map_err(|error| refused(launch, &error))?;
+        let (to_stdout, stdout) = channel(launch.stdout);
+        let (to_stderr, stderr) = channel(launch.stderr);
+        let pump = pump(pipes, launch, scope.clone(), to_stdout, to_stderr);
+        Ok(Self {
+            scope: scope.clone(),
+            group,
+            started: Instant::now(),
+            pump: Some(tokio::spawn(pump)),
+            stdout,
+            stderr,
+            left_over: [Vec::new(), Vec::new()],
+            ended: None,
+            usage: Usage::default(),
+        })
+    }
+
+    /// The next bytes of a piped stream, at most so many; none at its end.
+    ///
+    /// # Errors
+    /// When the run is stopped.
+    pub async fn read(
+        &mut self,
+        stream: OutputStream,
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let place = usize::from(stream != OutputStream::Stdout);
+        let mut piece = std::mem::take(&mut self.left_over[place]);
+        if piece.is_empty() {
+            match self.next_piece(stream).await? {
+                Some(next) => piece = next,
+                None => return Ok(None),
+            }
+        }
+        self.left_over[place] = piece.split_off(piece.len().min(most.max(1)));
+        Ok(Some(piece))
+    }
+
+    async fn next_piece(&mut self, stream: OutputStream) -> Result<Option<Vec<u8>>, Failure> {
+        let receiver = match stream {
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr | OutputStream::Log => &mut self.stderr,
+        };
+        let Some(receiver) = receiver else { return Ok(None) };
+        let reason = tokio::select! {
+            biased;
+            piece = receiver.recv() => return Ok(piece),
+            // The process is over, but a descendant holds its pipe open.
+            () = outlived(&self.group, self.ended) => return Ok(receiver.try_recv().ok()),
+            reason = self.scope.stopped() => reason,
+        };
+        self.kill().await;
+        Err(reason.into())
+    }
+
+    /// Waits until it has ended and its output was taken.
+    ///
+    /// # Errors
+    /// When the run is stopped; its group is gone by then.
+    pub async fn wait(&mut self) -> Result<Exit, Failure> {
+        if let Some(exit) = self.ended {
+            return Ok(exit);
+        }
+        // Nobody reads any more, and nobody may hold up the child.
+        self.stdout = None;
+        self.stderr = None;
+        tokio::select! {
+            biased;
+            () = self.group.ended() => Ok(self.conclude().await),
+            reason = self.scope.stopped() => {
+                self.kill().await;
+                Err(reason.into())
+            }
+        }
+    }
+
+    /// Asks the group to end, and kills it when it has not in time.
+    pub async fn kill(&mut self) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.stdout = None;
+        self.stderr = None;
+        self.group.terminate();
+        let grace = self.scope.limits().stop_grace;
+        if tokio::time::timeout(grace, self.group.ended()).await.is_err() {
+            self.group.kill();
+            self.group.ended().await;
+        }
+        self.conclude().await;
+    }
+
+    /// What it has cost.
+    pub(crate) fn usage(&self) -> Usage {
+        match self.ended {
+            Some(_) => self.usage,
+            None => Usage { wall_time: self.started.elapsed(), ..self.usage },
+        }
+    }
+
+    /// Takes the end of the process that has ended: its group goes with it.
+    async fn conclude(&mut self) -> Exit {
+        let wall_time = self.started.elapsed();
+        let end = self.group.reap().await;
+        self.usage = Usage { wall_time, ..end.usage };
+        self.ended = Some(end.exit);
+        if !end.group_gone {
+            self.note("processes of the run's group are still there after they were killed");
+        }
+        if let Some(mut pump) = self.pump.take()
+            && tokio::time::timeout(LAST_OUTPUT, &mut pump).await.is_err()
+        {
+            pump.abort();
+            self.note("a process that left the run's group holds its output open; what it writes from now on is lost");
+        }
+        end.exit
+    }
+
+    fn note(&self, line: &str) {
+        self.scope.output().write(OutputStream::Log, format!("warn: {line}").as_bytes());
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(pump) = self.pump.take() {
+            pump.abort();
+        }
+    }
+}
+
+/// Long after a process ended, somebody still holds its pipe.
+async fn outlived(group: &Group, ended: Option<Exit>) {
+    if ended.is_none() {
+        group.ended().await;
+        group.kill();
+    }
+    tokio::time::sleep(LAST_OUTPUT).await;
+}
+
+type Sender = Option<mpsc::Sender<Vec<u8>>>;
+
+fn channel(sink: Sink) -> (Sender, Option<mpsc::Receiver<Vec<u8>>>) {
+    match sink {
+        Sink::Pipe | Sink::Tee => {
+            let (sender, receiver) = mpsc::channel(WAITING_PIECES);
+            (Some(sender), Some(receiver))
+        }
+        Sink::Output | Sink::Discard => (None, None),
+    }
+}
+
+/// Moves all streams until they end. Owned by the child, ended with it; what it
+/// can't read ends the stream, which is all that there is to say.
+fn pump(
+    pipes: Pipes,
+    launch: &Launch,
+    scope: RunScope,
+    to_stdout: Sender,
+    to_stderr: Sender,
+) -> impl Future<Output = ()> + use<> {
+    let (stdout, stderr) = (launch.stdout, launch.stderr);
+    let stdin = launch.stdin.clone();
+    async move {
+        let Pipes { stdin: input, stdout: output, stderr: errors } = pipes;
+        let feed = async {
+            if let Some(mut input) = input {
+                // A child that does not read its input is within its rights.
+                drop(input.write_all(&stdin).await);
+            }
+        };
+        tokio::join!(
+            feed,
+            drain(output, OutputStream::Stdout, stdout, &scope, to_stdout),
+            drain(errors, OutputStream::Stderr, stderr, &scope, to_stderr),
+        );
+    }
+}
+
+async fn drain(
+    pipe: Option<impl AsyncRead + Unpin>,
+    stream: OutputStream,
+    sink: Sink,
+    scope: &RunScope,
+    mut reader: Sender,
+) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = vec![0; PIECE];
+    while let Ok(length) = pipe.read(&mut buffer).await {
+        if length == 0 {
+            return;
+        }
+        let piece = &buffer[..length];
+        if matches!(sink, Sink::Output | Sink::Tee) {
+            scope.output().write(stream, piece);
+        }
+        if let Some(sender) = &reader
+            && sender.send(piece.to_vec()).await.is_err()
+        {
+            reader = None;
+        }
+    }
+}
+
+fn check(launch: &Launch) -> Result<(), Failure> {
+    let has_nul = |text: &OsString| text.as_encoded_bytes().contains(&0);
+    if launch.arguments.iter().any(has_nul) {
+        return Err(invalid(codes::MISUSE, "an argument contains a NUL character"));
+    }
+    for (name, value) in &launch.environment {
+        let bytes = name.as_encoded_bytes();
+        if bytes.is_empty() || bytes.contains(&b'=') || has_nul(name) || has_nul(value) {
+            let message = format!("the variable `{}` can't be set", name.to_string_lossy());
+            return Err(invalid(codes::MISUSE, message));
+        }
+    }
+    if !launch.working_directory.is_dir() {
+        let message = format!(
+            "the working folder {} is not there or can't be entered",
+            launch.working_directory.display()
+        );
+        return Err(not_found(codes::PATH_NOT_FOUND, message));
+    }
+    Ok(())
+}
+
+fn refused(launch: &Launch, error: &std::io::Error) -> Failure {
+    let program = launch.program.display();
+    other(codes::SPAWN_FAILED, format!("{program} can't be started: {error}"), [])
+}

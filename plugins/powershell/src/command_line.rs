@@ -1,0 +1,95 @@
+//! Turns parameters into arguments of `-File`, one string each, so that no
+//! value can become code. Never quotes: there is no shell to read quotes.
+
+use serde_json::Value;
+
+/// A parameter that `-File` can't carry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unfit {
+    pub(crate) name: String,
+    pub(crate) reason: &'static str,
+}
+
+/// The arguments before a script's own.
+pub(crate) fn fixed<'a>(policy: &'a str, script: &'a str) -> [&'a str; 6] {
+    ["-NoProfile", "-NonInteractive", "-ExecutionPolicy", policy, "-File", script]
+}
+
+/// The arguments of one parameter: none for null.
+pub(crate) fn parameter(name: &str, value: &Value) -> Result<Vec<String>, Unfit> {
+    let unfit = |reason| Err(Unfit { name: name.to_owned(), reason });
+    let plain = name.chars().enumerate().all(|(index, character)| {
+        character == '_' || character.is_alphabetic() || index > 0 && character.is_alphanumeric()
+    });
+    if name.is_empty() || !plain {
+        return unfit("its name is no PowerShell name: use letters, digits and `_`");
+    }
+    let value = match value {
+        Value::Null => return Ok(Vec::new()),
+        Value::Bool(true) => return Ok(vec![format!("-{name}:$true")]),
+        Value::Bool(false) => return Ok(vec![format!("-{name}:$false")]),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(_) | Value::Object(_) => {
+            return unfit("`-File` carries no lists and mappings: write it as one text");
+        }
+    };
+    if value.contains('\0') {
+        return unfit("its value contains a NUL character");
+    }
+    // Behind a colon a leading dash can't be taken for another parameter.
+    if value.starts_with('-') || value.is_empty() {
+        return Ok(vec![format!("-{name}:{value}")]);
+    }
+    Ok(vec![format!("-{name}"), value])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn arguments(value: Value) -> Vec<String> {
+        parameter("Name", &value).unwrap_or_else(|unfit| panic!("{unfit:?}"))
+    }
+
+    #[test]
+    fn text_is_one_argument_whatever_it_holds() {
+        for text in ["a b", "it's", "\"q\"", "$(Get-Date)", "`n", "a;b|c", "zwei\nZeilen", "ä€😀", "%PATH%"] {
+            assert_eq!(arguments(json!(text)), ["-Name", text]);
+        }
+    }
+
+    #[test]
+    fn a_value_with_a_dash_is_no_parameter() {
+        assert_eq!(arguments(json!("-Force")), ["-Name:-Force"]);
+        assert_eq!(arguments(json!(-5)), ["-Name:-5"]);
+        assert_eq!(arguments(json!("")), ["-Name:"]);
+    }
+
+    #[test]
+    fn other_types_have_their_form() {
+        assert_eq!(arguments(json!(1.5)), ["-Name", "1.5"]);
+        assert_eq!(arguments(json!(true)), ["-Name:$true"]);
+        assert_eq!(arguments(json!(false)), ["-Name:$false"]);
+        assert!(arguments(Value::Null).is_empty());
+    }
+
+    #[test]
+    fn what_can_not_be_carried_is_refused_by_name() {
+        assert_eq!(parameter("Name", &json!([1])).map_err(|unfit| unfit.name), Err("Name".to_owned()));
+        for name in ["", "a b", "-a", "1a", "a;b", "a:b", "a'"] {
+            assert!(parameter(name, &json!("x")).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_script_comes_after_file() {
+        let arguments = fixed("RemoteSigned", "/s.ps1");
+        assert_eq!(
+            arguments,
+            ["-NoProfile", "-NonInteractive", "-ExecutionPolicy", "RemoteSigned", "-File", "/s.ps1"]
+        );
+    }
+}
