@@ -148,7 +148,11 @@ impl<'a> Builder<'a> {
     }
 
     fn next(&mut self) -> Result<(Event<'a>, Span), Stop> {
-        match self.parser.next_event() {
+        let mut event = self.parser.next_event();
+        while matches!(event, Some(Ok((Event::Comment(..), _)))) {
+            event = self.parser.next_event();
+        }
+        match event {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => {
                 let place = location(error.marker());

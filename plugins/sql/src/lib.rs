@@ -21,7 +21,7 @@ impl Guest for Sql {
         Description {
             name: "SQL".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: "Runs SQL statements on a named database connection.".to_owned(),
+            summary: "Runs SQL statements on a named database connection".to_owned(),
             configuration_schema: configuration::SCHEMA.to_owned(),
             requirements: vec![Requirement {
                 capability: "sql".to_owned(),
