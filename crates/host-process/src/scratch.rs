@@ -60,8 +60,11 @@ impl Scratch {
 
     fn folder(&mut self) -> Result<&Path, Failure> {
         if self.folder.is_none() {
-            // Made with mode 0700.
-            let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&self.root);
+            let mut builder = tempfile::Builder::new();
+            builder.prefix(PREFIX);
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+            let made = builder.tempdir_in(&self.root);
             self.folder = Some(made.map_err(|error| failed(&self.root, &error))?);
         }
         Ok(self.working_directory())

@@ -84,7 +84,10 @@ fn usable(role: &str, path: &Path) -> Result<PathBuf, Failure> {
 
 #[cfg(unix)]
 fn is_executable(path: &Path) -> bool {
-    path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
+    use std::os::unix::fs::PermissionsExt;
+    // For root the system may say yes to everything, so the bits count too.
+    let marked = path.metadata().is_ok_and(|file| file.permissions().mode() & 0o111 != 0);
+    marked && path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
 }
 
 #[cfg(not(unix))]
@@ -119,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_configured_path_must_be_an_executable() {
-        for path in ["pwsh", "/nowhere/pwsh", "/etc/hostname"] {
+        let plain = tempfile::NamedTempFile::new().unwrap();
+        for path in ["pwsh", "/nowhere/pwsh", plain.path().to_str().unwrap()] {
             let configured = BTreeMap::from([(POWERSHELL.to_owned(), path.into())]);
             let tools = Tools::default().with_configured(configured);
             assert!(message(tools.find(POWERSHELL).unwrap_err()).contains(path));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::problem::{Location, Problems, nearest};
+use crate::problem::{Location, Problems, did_you_mean, nearest};
 use crate::tree::{Entry, Kind, Node, duplicate};
 
 /// The keys of one mapping while they are read.
@@ -96,7 +96,7 @@ impl<'a> Fields<'a> {
         let known = self.known.iter().copied().chain(more.iter().map(String::as_str));
         let mut names: Vec<&str> = known.clone().collect();
         let hint = match nearest(&entry.key, known) {
-            Some(meant) => format!("did you mean `{meant}`?"),
+            Some(meant) => did_you_mean(meant),
             None => {
                 names.sort_unstable();
                 format!("known here: {}", names.join(", "))
@@ -212,8 +212,8 @@ impl<'a> Fields<'a> {
         };
         if let Some(value) = value.filter(|value| *value <= most) { return Some(value) }
         let message = format!(
-            "`{key}` must be a length of time from 0 to {}: a number of seconds, or text such as `90s` or `1h30m`",
-            humantime::format_duration(most)
+            "`{key}` must be a length of time from 0 to {} days: a number of seconds, or text such as `90s` or `1h30m`",
+            most.as_secs() / 86_400
         );
         self.wrong(&taken, "out_of_range", message, None);
         None

@@ -81,10 +81,25 @@ impl Problems {
     /// All of them in the order of the text, each once.
     pub(crate) fn into_sorted(self) -> Vec<Problem> {
         let mut all = self.0.into_inner();
+        // One mistake is reported once: who misspelled a key did not leave it out.
+        let meant: Vec<String> = all
+            .iter()
+            .filter(|problem| problem.code == "unknown_key")
+            .filter_map(|problem| problem.hint.clone())
+            .collect();
+        all.retain(|problem| {
+            let key = problem.pointer.rsplit('/').next().unwrap_or_default();
+            problem.code != "missing_key" || !meant.contains(&did_you_mean(key))
+        });
         all.sort_by_key(|problem| (problem.line, problem.column));
         all.dedup();
         all
     }
+}
+
+/// The hint that names what a word was probably meant to be.
+pub(crate) fn did_you_mean(word: &str) -> String {
+    format!("did you mean `{word}`?")
 }
 
 /// The candidate that a word was probably meant to be.

@@ -8,7 +8,7 @@ use crate::document::JobDocument;
 use crate::fields::{Fields, Taken};
 use crate::id::JobId;
 use crate::parts;
-use crate::problem::{Problem, Problems, nearest};
+use crate::problem::{Problem, Problems, did_you_mean, nearest};
 use crate::schedule;
 use crate::spec::{JobSpec, OnInterrupted};
 use crate::tree::{self, Kind};
@@ -143,7 +143,7 @@ fn job_type<'t>(fields: &mut Fields<'_>, types: &'t [JobTypeSchema]) -> Option<&
     }
     let names: Vec<&str> = types.iter().map(|known| known.name.as_str()).collect();
     let hint = match nearest(&name, names.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
+        Some(meant) => did_you_mean(meant),
         None => format!("known here: {}", names.join(", ")),
     };
     let message =

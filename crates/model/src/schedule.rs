@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 
 use crate::cron;
 use crate::fields::{Fields, Taken};
-use crate::problem::{Problems, nearest};
+use crate::problem::{Problems, did_you_mean, nearest};
 use crate::tree::Node;
 
 /// What makes a schedule fire.
@@ -98,7 +98,7 @@ fn timezone(fields: &mut Fields<'_>) -> Option<Tz> {
         return Some(zone);
     }
     let hint = match nearest(&name, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())) {
-        Some(meant) => format!("did you mean `{meant}`?"),
+        Some(meant) => did_you_mean(meant),
         None => "use an IANA name such as `Europe/Berlin`, or `UTC`".to_owned(),
     };
     let message = format!("the time zone `{name}` is not known");

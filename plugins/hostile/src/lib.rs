@@ -46,4 +46,6 @@ fn failure(code: &str, message: String) -> Failure {
     Failure::Other(Detail { code: code.to_owned(), message, attributes: Vec::new() })
 }
 
+// The exported names are no names that a native linker takes.
+#[cfg(target_family = "wasm")]
 jobcell_plugin_sdk::export!(Hostile);
