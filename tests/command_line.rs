@@ -34,7 +34,11 @@ fn help_is_as_reviewed() {
 #[test]
 fn a_valid_file_is_said_to_be_valid() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("a.yaml"), "id: a\nname: A\ntype: SQL\nquery: SELECT 1\n").unwrap();
+    fs::write(
+        folder.path().join("a.yaml"),
+        "id: a\nname: A\ntype: SQL\nquery: SELECT 1\n",
+    )
+    .unwrap();
     let output = run(&["validate", "a.yaml"], folder.path());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout), "a.yaml: valid\n");
@@ -53,7 +57,11 @@ fn an_invalid_file_is_shown_with_the_line_marked() {
 #[test]
 fn findings_come_as_json_where_asked() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("b.yaml"), "id: a\nname: A\ntype: SQL\nqueri: x\n").unwrap();
+    fs::write(
+        folder.path().join("b.yaml"),
+        "id: a\nname: A\ntype: SQL\nqueri: x\n",
+    )
+    .unwrap();
     let output = run(&["validate", "--format", "json", "b.yaml"], folder.path());
     assert_eq!(output.status.code(), Some(3));
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -72,28 +80,49 @@ fn run_prints_what_the_job_prints_and_ends_with_its_verdict() {
     assert!(text(&output.stdout).contains("hello"));
     assert!(text(&output.stderr).contains("success"));
 
-    fs::write(folder.path().join("f.yaml"), yaml.replace("SELECT", "SELEKT")).unwrap();
+    fs::write(
+        folder.path().join("f.yaml"),
+        yaml.replace("SELECT", "SELEKT"),
+    )
+    .unwrap();
     let output = run(&["run", "f.yaml", "--data", "data"], folder.path());
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("SELEKT"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("SELEKT"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
 fn run_passes_parameters_on_and_reads_standard_input() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = jobcell()
-        .args(["run", "-", "--parameter", "name=Zoë", "--format", "json", "--data", "data"])
+        .args([
+            "run",
+            "-",
+            "--parameter",
+            "name=Zoë",
+            "--format",
+            "json",
+            "--data",
+            "data",
+        ])
         .current_dir(folder.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let yaml = "id: a\nname: A\ntype: SQL\nquery: SELECT :name AS who\nparameters: {name: nobody}\n";
+    let yaml =
+        "id: a\nname: A\ntype: SQL\nquery: SELECT :name AS who\nparameters: {name: nobody}\n";
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), yaml.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["success"], true, "{answer}");
-    assert!(answer["output"].as_str().unwrap().contains("Zoë"), "{answer}");
+    assert!(
+        answer["output"].as_str().unwrap().contains("Zoë"),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -127,7 +156,9 @@ fn ctrl_c_cancels_a_run_and_its_processes() {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    let scratch = fs::read_dir(folder.path().join("data/scratch")).unwrap().count();
+    let scratch = fs::read_dir(folder.path().join("data/scratch"))
+        .unwrap()
+        .count();
     assert_eq!(scratch, 0, "the private folder is gone");
 }
 
@@ -138,7 +169,10 @@ fn wrong_use_is_told_apart_and_explained() {
         let output = run(arguments, folder.path());
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-        assert!(said.contains(words), "{arguments:?}: `{words}` is not in {said}");
+        assert!(
+            said.contains(words),
+            "{arguments:?}: `{words}` is not in {said}"
+        );
     };
     fs::write(folder.path().join("bad.yaml"), "limit:\n  a: 1\n").unwrap();
     fs::write(folder.path().join("a.yaml"), "id: a\n").unwrap();
@@ -152,8 +186,16 @@ fn wrong_use_is_told_apart_and_explained() {
     check(&["serve", "--listen", "0.0.0.0:0"], 2, "loopback");
     check(&["serve", "--listen", "here"], 2, "here");
     fs::write(folder.path().join("file"), "").unwrap();
-    check(&["serve", "--listen", "127.0.0.1:0", "--data", "file"], 4, "file");
+    check(
+        &["serve", "--listen", "127.0.0.1:0", "--data", "file"],
+        4,
+        "file",
+    );
     fs::create_dir(folder.path().join("broken")).unwrap();
     fs::write(folder.path().join("broken/jobcell.redb"), "no database").unwrap();
-    check(&["serve", "--listen", "127.0.0.1:0", "--data", "broken"], 4, "jobcell.redb");
+    check(
+        &["serve", "--listen", "127.0.0.1:0", "--data", "broken"],
+        4,
+        "jobcell.redb",
+    );
 }

@@ -23,9 +23,14 @@ fn history(server: &Server, job: &str) -> BTreeMap<String, Value> {
     loop {
         let page = server.get(&path).json();
         for row in page["execution_history"].as_array().unwrap() {
-            rows.insert(row["execution_id"].as_str().unwrap().to_owned(), row.clone());
+            rows.insert(
+                row["execution_id"].as_str().unwrap().to_owned(),
+                row.clone(),
+            );
         }
-        let Some(cursor) = page["next_cursor"].as_str() else { return rows };
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            return rows;
+        };
         path = format!("/api/v2/jobs/{job}/history?limit=200&cursor={cursor}");
     }
 }
@@ -33,12 +38,18 @@ fn history(server: &Server, job: &str) -> BTreeMap<String, Value> {
 /// Runs `quick` again and again until the server is gone; collects what it
 /// acknowledged.
 fn hammer(url: &str, stop: &AtomicBool, acknowledged: &Mutex<Vec<String>>) {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into();
     while !stop.load(Ordering::Relaxed) {
-        let reply = agent.post(format!("{url}/api/v2/jobs/quick/run")).send_empty();
+        let reply = agent
+            .post(format!("{url}/api/v2/jobs/quick/run"))
+            .send_empty();
         let Ok(mut reply) = reply else { return };
-        let Ok(body) = reply.body_mut().read_json::<Value>() else { return };
+        let Ok(body) = reply.body_mut().read_json::<Value>() else {
+            return;
+        };
         assert_eq!(body["success"], true, "{body}");
         let id = body["execution_id"].as_str().unwrap().to_owned();
         acknowledged.lock().unwrap().push(id);
@@ -67,10 +78,14 @@ fn keeps_acknowledged_runs_and_closes_what_was_running() {
             std::thread::spawn(move || hammer(&url, &stop, &acknowledged))
         })
         .collect();
-    eventually("acknowledged runs", || (acknowledged.lock().unwrap().len() > 200).then_some(()));
+    eventually("acknowledged runs", || {
+        (acknowledged.lock().unwrap().len() > 200).then_some(())
+    });
     server.kill();
     stop.store(true, Ordering::Relaxed);
-    clients.into_iter().for_each(|client| client.join().unwrap());
+    clients
+        .into_iter()
+        .for_each(|client| client.join().unwrap());
 
     let server = Server::start(&data);
     let quick = history(&server, "quick");
@@ -82,7 +97,12 @@ fn keeps_acknowledged_runs_and_closes_what_was_running() {
     for id in &going_on {
         assert_eq!(long[id]["status"], "interrupted");
         assert!(long[id]["end_time"].is_string());
-        assert!(long[id]["error_message"].as_str().unwrap().contains("server ended"));
+        assert!(
+            long[id]["error_message"]
+                .as_str()
+                .unwrap()
+                .contains("server ended")
+        );
     }
     for row in quick.values().chain(long.values()) {
         assert_ne!(row["status"], "running");
@@ -102,6 +122,9 @@ fn a_second_server_on_one_data_folder_is_refused() {
         .unwrap();
     assert_eq!(output.status.code(), Some(4));
     let said = crate::harness::text(&output.stderr);
-    assert!(said.contains("another jobcell uses the data folder"), "{said}");
+    assert!(
+        said.contains("another jobcell uses the data folder"),
+        "{said}"
+    );
     assert_eq!(server.get("/health/ready").status, 200);
 }

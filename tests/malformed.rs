@@ -14,7 +14,11 @@ const VALID: &str = "id: fine\nname: Fine\ntype: SQL\nquery: SELECT 1\n";
 /// each of these words.
 fn refused(reply: &Reply, status: u16, words: &[&str]) {
     assert_eq!(reply.status, status, "{}", reply.text);
-    assert_eq!(reply.headers["content-type"], "application/problem+json", "{}", reply.text);
+    assert_eq!(
+        reply.headers["content-type"], "application/problem+json",
+        "{}",
+        reply.text
+    );
     let body = reply.json();
     assert_eq!(body["success"], false);
     assert_eq!(body["status"], status);
@@ -50,17 +54,45 @@ fn malformed_jobs_are_refused_with_their_place() {
     let check = |yaml: &str, line, words: &[&str]| refused_job(&server, yaml, line, words);
 
     check("name: X\ntype: SQL\nquery: SELECT 1\n", 1, &["`id`"]);
-    check("id: x\nid: y\nname: X\ntype: SQL\nquery: SELECT 1\n", 2, &["line 2", "id"]);
-    check(&job("type: Perl\nquery: SELECT 1\n"), 3, &["line 3", "Perl", "PowerShell", "SQL"]);
-    check(&job("type: SQL\nquery: SELECT 1\ntimeout: -5\n"), 5, &["line 5", "timeout"]);
-    check(&job("type: SQL\nquery: SELECT 1\ntimeout: soon\n"), 5, &["timeout"]);
+    check(
+        "id: x\nid: y\nname: X\ntype: SQL\nquery: SELECT 1\n",
+        2,
+        &["line 2", "id"],
+    );
+    check(
+        &job("type: Perl\nquery: SELECT 1\n"),
+        3,
+        &["line 3", "Perl", "PowerShell", "SQL"],
+    );
+    check(
+        &job("type: SQL\nquery: SELECT 1\ntimeout: -5\n"),
+        5,
+        &["line 5", "timeout"],
+    );
+    check(
+        &job("type: SQL\nquery: SELECT 1\ntimeout: soon\n"),
+        5,
+        &["timeout"],
+    );
     check(&job("type: SQL\nquery: \"  \"\n"), 4, &["line 4", "query"]);
     check(&job("type: SQL\nqueri: SELECT 1\n"), 4, &["queri"]);
     check(&job("type: SQL\n"), 1, &["query"]);
-    check(&job("type: PowerShell\nexecutionMode: inline\ninlineScript: ''\n"), 5, &["inlineScript"]);
-    check(&job("type: PowerShell\nexecutionMode: outline\ninlineScript: x\n"), 4, &["outline"]);
+    check(
+        &job("type: PowerShell\nexecutionMode: inline\ninlineScript: ''\n"),
+        5,
+        &["inlineScript"],
+    );
+    check(
+        &job("type: PowerShell\nexecutionMode: outline\ninlineScript: x\n"),
+        4,
+        &["outline"],
+    );
     check(&job("type: SQL\nquery: [1\n"), 4, &["line 4"]);
-    check(&job("type: SQL\nquery: SELECT 1\nenabled: maybe\n"), 5, &["enabled"]);
+    check(
+        &job("type: SQL\nquery: SELECT 1\nenabled: maybe\n"),
+        5,
+        &["enabled"],
+    );
     let cron = "type: SQL\nquery: SELECT 1\nschedule: {type: cron, expression: \"0 0 30 2 *\"}\n";
     check(&job(cron), 5, &["never"]);
     let cron = "type: SQL\nquery: SELECT 1\nschedule: {type: cron, expression: \"61 * * * *\"}\n";
@@ -77,7 +109,8 @@ fn an_alias_bomb_is_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"));
     server.create(VALID);
-    let mut bomb = "id: x\nname: X\ntype: SQL\nquery: SELECT 1\nmetadata:\n  a0: &a0 [x, x]\n".to_owned();
+    let mut bomb =
+        "id: x\nname: X\ntype: SQL\nquery: SELECT 1\nmetadata:\n  a0: &a0 [x, x]\n".to_owned();
     for level in 1..30 {
         let below = level - 1;
         bomb += &format!("  a{level}: &a{level} [*a{below}, *a{below}]\n");
@@ -96,30 +129,78 @@ fn malformed_requests_are_refused() {
     server.create(VALID);
     let post = |kind: &str, body: &[u8]| server.send("POST", "/api/v2/jobs", kind, body);
 
-    refused(&post("application/json", b"{\"yaml_config\": "), 400, &["line 1"]);
+    refused(
+        &post("application/json", b"{\"yaml_config\": "),
+        400,
+        &["line 1"],
+    );
     refused(&post("application/json", b""), 400, &[]);
     refused(&post("application/json", b"[]"), 400, &[]);
-    refused(&post("application/json", b"{\"yaml_config\": 7}"), 400, &["yaml_config"]);
-    refused(&post("application/json", b"{\"name\": \"x\"}"), 400, &["yaml_config"]);
-    refused(&post("application/json", b"{\"yaml_config\": \"\xff\"}"), 400, &[]);
-    refused(&post("text/plain", VALID.as_bytes()), 415, &["text/plain", "application/json"]);
-    refused(&post("application/x-www-form-urlencoded", b"a=b"), 415, &["application/json"]);
+    refused(
+        &post("application/json", b"{\"yaml_config\": 7}"),
+        400,
+        &["yaml_config"],
+    );
+    refused(
+        &post("application/json", b"{\"name\": \"x\"}"),
+        400,
+        &["yaml_config"],
+    );
+    refused(
+        &post("application/json", b"{\"yaml_config\": \"\xff\"}"),
+        400,
+        &[],
+    );
+    refused(
+        &post("text/plain", VALID.as_bytes()),
+        415,
+        &["text/plain", "application/json"],
+    );
+    refused(
+        &post("application/x-www-form-urlencoded", b"a=b"),
+        415,
+        &["application/json"],
+    );
     refused(&post("application/yaml", b"\xff\xfe"), 400, &["UTF-8"]);
     refused(&post("application/yaml", VALID.as_bytes()), 409, &["fine"]);
     refused(&server.get("/api/v2/jobs/unknown"), 404, &["unknown"]);
-    refused(&server.get("/api/v2/jobs/00000000-0000-0000-0000-000000000000"), 404, &[]);
-    refused(&server.get("/api/v2/jobs/unknown/history"), 404, &["unknown"]);
+    refused(
+        &server.get("/api/v2/jobs/00000000-0000-0000-0000-000000000000"),
+        404,
+        &[],
+    );
+    refused(
+        &server.get("/api/v2/jobs/unknown/history"),
+        404,
+        &["unknown"],
+    );
     refused(&server.post("/api/v2/jobs/unknown/run"), 404, &["unknown"]);
     refused(&server.delete("/api/v2/jobs/unknown"), 404, &["unknown"]);
-    refused(&server.put_json("/api/v2/jobs/unknown", &json!({"enabled": true})), 404, &["unknown"]);
+    refused(
+        &server.put_json("/api/v2/jobs/unknown", &json!({"enabled": true})),
+        404,
+        &["unknown"],
+    );
     refused(&server.get("/api/v2/jobs/..%2f..%2fetc%2fpasswd"), 404, &[]);
     refused(&server.get("/api/v2/jobs/%00"), 404, &[]);
-    refused(&server.get(&format!("/api/v2/jobs/{}", "x".repeat(6000))), 404, &[]);
+    refused(
+        &server.get(&format!("/api/v2/jobs/{}", "x".repeat(6000))),
+        404,
+        &[],
+    );
     refused(&server.get("/api/v2/jobs?limit=many"), 400, &["limit"]);
     refused(&server.get("/api/v2/jobs?limit=-1"), 400, &["limit"]);
-    refused(&server.get("/api/v2/jobs?cursor=nonsense"), 400, &["cursor"]);
+    refused(
+        &server.get("/api/v2/jobs?cursor=nonsense"),
+        400,
+        &["cursor"],
+    );
     refused(&server.get("/api/v2/nowhere"), 404, &["/api/v2/nowhere"]);
-    refused(&server.send("PATCH", "/api/v2/jobs", "application/json", b"{}"), 405, &[]);
+    refused(
+        &server.send("PATCH", "/api/v2/jobs", "application/json", b"{}"),
+        405,
+        &[],
+    );
     refused(&server.get("/api/v2/executions/not-an-id"), 404, &[]);
     healthy(&server);
 }
@@ -128,7 +209,9 @@ fn malformed_requests_are_refused() {
 fn raw(server: &Server, head: &str, body: &[u8]) -> (u16, String) {
     let address = server.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(crate::harness::PATIENCE)).unwrap();
+    stream
+        .set_read_timeout(Some(crate::harness::PATIENCE))
+        .unwrap();
     stream.write_all(head.as_bytes()).unwrap();
     // The server may close while the rest of a refused body is on its way.
     drop(stream.write_all(body));
@@ -173,7 +256,10 @@ fn a_web_page_of_another_site_can_not_drive_it() {
     };
     let port = server.url.rsplit(':').next().unwrap();
     assert_eq!(run("Host: evil.example\r\n"), 403);
-    assert_eq!(run("Host: localhost\r\nOrigin: https://evil.example\r\n"), 403);
+    assert_eq!(
+        run("Host: localhost\r\nOrigin: https://evil.example\r\n"),
+        403
+    );
     assert_eq!(run("Host: localhost\r\nOrigin: null\r\n"), 403);
     assert_eq!(run(&format!("Host: localhost:{port}\r\n")), 200);
     let own = format!("Host: localhost:{port}\r\nOrigin: http://localhost:{port}\r\n");

@@ -6,7 +6,12 @@ use serde_json::{Value, json};
 use crate::harness::{Server, ServerOptions};
 
 fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
+    value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
 }
 
 fn has_all(value: &Value, wanted: &[&str]) {
@@ -35,11 +40,27 @@ fn a_job_lives_from_creation_to_deletion() {
     has_all(
         &job,
         &[
-            "job_id", "name", "description", "version", "yaml_configuration", "enabled",
-            "created_date", "modified_date", "created_by", "last_execution_id",
-            "last_execution_status", "last_execution_time", "next_scheduled_time",
-            "total_executions", "successful_executions", "failed_executions",
-            "average_duration_seconds", "success_rate", "parsed_config", "_version", "_format",
+            "job_id",
+            "name",
+            "description",
+            "version",
+            "yaml_configuration",
+            "enabled",
+            "created_date",
+            "modified_date",
+            "created_by",
+            "last_execution_id",
+            "last_execution_status",
+            "last_execution_time",
+            "next_scheduled_time",
+            "total_executions",
+            "successful_executions",
+            "failed_executions",
+            "average_duration_seconds",
+            "success_rate",
+            "parsed_config",
+            "_version",
+            "_format",
         ],
     );
     assert_eq!(job["yaml_configuration"], yaml);
@@ -50,19 +71,37 @@ fn a_job_lives_from_creation_to_deletion() {
     has_all(
         &ran,
         &[
-            "success", "execution_id", "job_id", "status", "duration_seconds", "start_time",
-            "end_time", "output", "error", "return_code", "_version",
+            "success",
+            "execution_id",
+            "job_id",
+            "status",
+            "duration_seconds",
+            "start_time",
+            "end_time",
+            "output",
+            "error",
+            "return_code",
+            "_version",
         ],
     );
     assert!(ran["output"].as_str().unwrap().contains('ä'), "{ran}");
-    assert!(ran["start_time"].as_str().unwrap().ends_with("+00:00"), "{ran}");
+    assert!(
+        ran["start_time"].as_str().unwrap().ends_with("+00:00"),
+        "{ran}"
+    );
 
     let changed = server.put_json(&format!("/api/v2/jobs/{id}"), &json!({ "enabled": false }));
     assert_eq!(changed.status, 200, "{}", changed.text);
     assert_eq!(server.post("/api/v2/jobs/LIFE-1/run").status, 409);
     let job = server.get(&format!("/api/v2/jobs/{id}")).json()["job"].clone();
-    assert_eq!(job["yaml_configuration"], yaml, "an update of one thing erases no other");
-    assert_eq!((&job["total_executions"], &job["success_rate"]), (&json!(1), &json!(100.0)));
+    assert_eq!(
+        job["yaml_configuration"], yaml,
+        "an update of one thing erases no other"
+    );
+    assert_eq!(
+        (&job["total_executions"], &job["success_rate"]),
+        (&json!(1), &json!(100.0))
+    );
 
     assert_eq!(server.delete(&format!("/api/v2/jobs/{id}")).status, 200);
     assert_eq!(server.get(&format!("/api/v2/jobs/{id}")).status, 404);
@@ -79,25 +118,51 @@ fn history_rows_carry_every_field() {
          Write-Host \"out\"\n  exit 3\nretryPolicy: {maxRetries: 2, retryDelay: 1}\n",
     );
     let ran = server.post("/api/v2/jobs/H/run").json();
-    assert_eq!((&ran["success"], &ran["status"]), (&json!(false), &json!("failed")), "{ran}");
+    assert_eq!(
+        (&ran["success"], &ran["status"]),
+        (&json!(false), &json!("failed")),
+        "{ran}"
+    );
     assert_eq!(ran["return_code"], 3);
     let history = server.get("/api/v2/jobs/H/history").json();
-    has_all(&history, &["success", "job_id", "execution_history", "total_count"]);
+    has_all(
+        &history,
+        &["success", "job_id", "execution_history", "total_count"],
+    );
     let row = &history["execution_history"][0];
     has_all(
         row,
         &[
-            "execution_id", "job_id", "job_name", "status", "start_time", "end_time",
-            "duration_seconds", "output_log", "error_message", "return_code", "step_results",
-            "execution_mode", "executed_by", "execution_timezone", "server_info",
-            "memory_usage_mb", "cpu_time_seconds", "retry_count", "max_retries", "is_retry",
+            "execution_id",
+            "job_id",
+            "job_name",
+            "status",
+            "start_time",
+            "end_time",
+            "duration_seconds",
+            "output_log",
+            "error_message",
+            "return_code",
+            "step_results",
+            "execution_mode",
+            "executed_by",
+            "execution_timezone",
+            "server_info",
+            "memory_usage_mb",
+            "cpu_time_seconds",
+            "retry_count",
+            "max_retries",
+            "is_retry",
             "parent_execution_id",
         ],
     );
     assert!(row["output_log"].as_str().unwrap().contains("out"), "{row}");
     assert!(row["memory_usage_mb"].as_f64().unwrap() > 0.1, "{row}");
     assert!(row["cpu_time_seconds"].as_f64().unwrap() > 0.0, "{row}");
-    assert!(row["server_info"].as_str().unwrap().contains("jobcell"), "{row}");
+    assert!(
+        row["server_info"].as_str().unwrap().contains("jobcell"),
+        "{row}"
+    );
     assert_eq!(row["max_retries"], 2);
     assert_eq!(row["step_results"].as_array().unwrap().len(), 1, "{row}");
 }
@@ -107,7 +172,9 @@ fn lists_page_by_cursor_without_gap_or_repeat() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"));
     for number in 0..25 {
-        server.create(&format!("id: P{number}\nname: P\ntype: SQL\nquery: SELECT {number}\n"));
+        server.create(&format!(
+            "id: P{number}\nname: P\ntype: SQL\nquery: SELECT {number}\n"
+        ));
     }
     let mut seen = Vec::new();
     let mut path = "/api/v2/jobs?limit=10".to_owned();
@@ -115,8 +182,13 @@ fn lists_page_by_cursor_without_gap_or_repeat() {
         let page = server.get(&path).json();
         assert_eq!(page["total_count"], 25);
         let jobs = page["jobs"].as_array().unwrap();
-        seen.extend(jobs.iter().map(|job| job["key"].as_str().unwrap().to_owned()));
-        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        seen.extend(
+            jobs.iter()
+                .map(|job| job["key"].as_str().unwrap().to_owned()),
+        );
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
         path = format!("/api/v2/jobs?limit=10&cursor={cursor}");
     }
     let wanted: Vec<String> = (0..25).rev().map(|number| format!("P{number}")).collect();
@@ -137,7 +209,12 @@ fn a_second_run_at_once_is_refused_with_the_id_in_its_way() {
     assert_eq!(second.status, 409, "{}", second.text);
     assert_eq!(second.json()["execution_id"], first.json()["execution_id"]);
     let id = first.json()["execution_id"].as_str().unwrap().to_owned();
-    assert_eq!(server.post(&format!("/api/v2/executions/{id}/cancel")).status, 202);
+    assert_eq!(
+        server
+            .post(&format!("/api/v2/executions/{id}/cancel"))
+            .status,
+        202
+    );
     let ended = crate::harness::eventually("the cancelled run", || {
         let run = server.get(&format!("/api/v2/executions/{id}")).json()["execution"].clone();
         (run["status"] != "running").then_some(run)
@@ -160,7 +237,10 @@ fn without_powershell_the_run_says_how_to_get_it() {
     assert_eq!(ran["status"], "failed", "{ran}");
     assert_eq!(ran["error_code"], "tool_not_found", "{ran}");
     let error = ran["error"].as_str().unwrap();
-    assert!(error.contains("/nowhere/pwsh") && error.contains("tools.powershell"), "{error}");
+    assert!(
+        error.contains("/nowhere/pwsh") && error.contains("tools.powershell"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -170,9 +250,17 @@ fn samples_have_the_originals_shape() {
     let samples = server.get("/api/v2/jobs/samples").json();
     assert_eq!(samples["success"], true);
     for slug in ["powershell", "sql"] {
-        has_all(&samples["samples"][slug], &["name", "description", "yaml_config"]);
+        has_all(
+            &samples["samples"][slug],
+            &["name", "description", "yaml_config"],
+        );
     }
-    let powershell = samples["samples"]["powershell"]["yaml_config"].as_str().unwrap();
+    let powershell = samples["samples"]["powershell"]["yaml_config"]
+        .as_str()
+        .unwrap();
     assert!(powershell.contains("id: \"PS-001\"") && powershell.contains("0 */6 * * *"));
-    assert!(samples["samples"].as_object().unwrap().len() > 2, "the others besides");
+    assert!(
+        samples["samples"].as_object().unwrap().len() > 2,
+        "the others besides"
+    );
 }

@@ -11,7 +11,10 @@ fn sample_files() -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
         .map(|path| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             (name, fs::read_to_string(path).unwrap())
@@ -34,7 +37,10 @@ fn every_sample_is_valid_names_the_schema_and_is_served() {
         .collect();
     for (name, yaml) in sample_files() {
         let first = yaml.lines().next().unwrap();
-        assert_eq!(first, "# yaml-language-server: $schema=./job.schema.json", "{name}");
+        assert_eq!(
+            first, "# yaml-language-server: $schema=./job.schema.json",
+            "{name}"
+        );
         assert!(served.contains(&yaml.as_str()), "{name} is not served");
         server.create(&yaml);
     }
@@ -82,9 +88,16 @@ fn the_guides_sql_sample_fails_on_sqlite_at_a_named_statement_and_line() {
     server.create(&yaml);
     let outcome = server.post("/api/v2/jobs/SQL-001/run").json();
     assert_eq!(outcome["status"], "failed", "{outcome}");
-    assert_eq!(outcome["step_results"].as_array().unwrap().len(), 3, "{outcome}");
+    assert_eq!(
+        outcome["step_results"].as_array().unwrap().len(),
+        3,
+        "{outcome}"
+    );
     let error = outcome["error"].as_str().unwrap();
-    assert!(error.contains("statement 1") && error.contains("line 2"), "{error}");
+    assert!(
+        error.contains("statement 1") && error.contains("line 2"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -98,7 +111,10 @@ fn the_published_schema_is_the_one_that_is_served() {
         fs::write(&file, &served).unwrap();
     }
     let published = fs::read_to_string(&file).unwrap();
-    assert!(published == served, "run the tests once with UPDATE_GOLDEN=1 and read the difference");
+    assert!(
+        published == served,
+        "run the tests once with UPDATE_GOLDEN=1 and read the difference"
+    );
 }
 
 #[test]
@@ -119,7 +135,11 @@ fn every_sample_passes_the_published_schema_and_mistakes_do_not() {
     }
     let sql = json!({ "id": "a", "name": "A", "type": "SQL", "query": "SELECT 1" });
     assert!(validator.is_valid(&sql));
-    for (key, wrong) in [("query", json!("")), ("timeout", json!(-1)), ("typo", json!(1))] {
+    for (key, wrong) in [
+        ("query", json!("")),
+        ("timeout", json!(-1)),
+        ("typo", json!(1)),
+    ] {
         let mut job = sql.clone();
         job[key] = wrong;
         assert!(!validator.is_valid(&job), "{job} must not pass");

@@ -19,7 +19,11 @@ fn python_of_the_guide_creates_and_runs_a_job() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"));
     let script = repository().join("tests/fixtures/seed_guide.py");
-    let output = Command::new("python3").arg(script).arg(&server.url).output().unwrap();
+    let output = Command::new("python3")
+        .arg(script)
+        .arg(&server.url)
+        .output()
+        .unwrap();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(
         output.status.success(),
@@ -38,7 +42,10 @@ fn curl_lines_of_the_guide_work() {
 
     let (exit, out) = shell(&format!("curl -sS {base}/api/v2/jobs/samples"));
     assert_eq!(exit, 0);
-    assert!(out.contains("\"powershell\"") && out.contains("\"sql\""), "{out}");
+    assert!(
+        out.contains("\"powershell\"") && out.contains("\"sql\""),
+        "{out}"
+    );
 
     let yaml = json!(JOB).to_string();
     let (exit, out) = shell(&format!(

@@ -41,17 +41,28 @@ fn runs_beyond_the_grace_period_are_interrupted_and_their_processes_gone() {
     );
     let server = Server::start_with(
         &data,
-        ServerOptions { configuration: Some(configuration.clone()), ..Default::default() },
+        ServerOptions {
+            configuration: Some(configuration.clone()),
+            ..Default::default()
+        },
     );
     server.create(&sleeper("long", 120));
     let started = server.post("/api/v2/jobs/long/run?wait=false").json();
     let id = started["execution_id"].as_str().unwrap().to_owned();
     let before = Instant::now();
     assert!(server.terminate().success());
-    assert!(before.elapsed() < Duration::from_secs(20), "the run was waited for");
+    assert!(
+        before.elapsed() < Duration::from_secs(20),
+        "the run was waited for"
+    );
 
     let server = Server::start(&data);
     let run = server.get(&format!("/api/v2/executions/{id}")).json();
     assert_eq!(run["execution"]["status"], "interrupted", "{run}");
-    assert!(run["execution"]["error_message"].as_str().unwrap().contains("shut down"));
+    assert!(
+        run["execution"]["error_message"]
+            .as_str()
+            .unwrap()
+            .contains("shut down")
+    );
 }

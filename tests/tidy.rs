@@ -17,15 +17,38 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("jobcell-bundle", &[]),
     ("jobcell-store", &["jobcell-model"]),
     ("jobcell-plugin-host", &["jobcell-model"]),
-    ("jobcell-host-process", &["jobcell-plugin-host", "jobcell-model"]),
-    ("jobcell-host-sql", &["jobcell-plugin-host", "jobcell-model"]),
-    ("jobcell-engine", &["jobcell-model", "jobcell-plugin-host", "jobcell-store"]),
-    ("jobcell-api", &["jobcell-engine", "jobcell-model", "jobcell-plugin-host", "jobcell-store"]),
+    (
+        "jobcell-host-process",
+        &["jobcell-plugin-host", "jobcell-model"],
+    ),
+    (
+        "jobcell-host-sql",
+        &["jobcell-plugin-host", "jobcell-model"],
+    ),
+    (
+        "jobcell-engine",
+        &["jobcell-model", "jobcell-plugin-host", "jobcell-store"],
+    ),
+    (
+        "jobcell-api",
+        &[
+            "jobcell-engine",
+            "jobcell-model",
+            "jobcell-plugin-host",
+            "jobcell-store",
+        ],
+    ),
     (
         "jobcell",
         &[
-            "jobcell-api", "jobcell-bundle", "jobcell-engine", "jobcell-host-process",
-            "jobcell-host-sql", "jobcell-model", "jobcell-plugin-host", "jobcell-store",
+            "jobcell-api",
+            "jobcell-bundle",
+            "jobcell-engine",
+            "jobcell-host-process",
+            "jobcell-host-sql",
+            "jobcell-model",
+            "jobcell-plugin-host",
+            "jobcell-store",
         ],
     ),
 ];
@@ -33,7 +56,14 @@ const ARROWS: [(&str, &[&str]); 10] = [
 /// Dependencies that only one crate, or one side of a border, may name.
 const FENCED: [(&str, &[&str]); 7] = [
     ("redb", &["jobcell-store"]),
-    ("wasmtime", &["jobcell-plugin-host", "jobcell-host-process", "jobcell-host-sql"]),
+    (
+        "wasmtime",
+        &[
+            "jobcell-plugin-host",
+            "jobcell-host-process",
+            "jobcell-host-sql",
+        ],
+    ),
     ("rusqlite", &["jobcell-host-sql"]),
     ("axum", &["jobcell-api"]),
     ("clap", &["jobcell"]),
@@ -43,7 +73,13 @@ const FENCED: [(&str, &[&str]); 7] = [
 
 fn dependencies() -> BTreeMap<String, Vec<String>> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(repository())
         .output()
         .unwrap();
@@ -64,11 +100,18 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
 #[test]
 fn arrows_point_one_way() {
     let dependencies = dependencies();
-    assert_eq!(dependencies.len(), ARROWS.len(), "a new crate needs its row in ARROWS");
+    assert_eq!(
+        dependencies.len(),
+        ARROWS.len(),
+        "a new crate needs its row in ARROWS"
+    );
     for (from, allowed) in ARROWS {
         for to in &dependencies[from] {
             let ours = to.starts_with("jobcell");
-            assert!(!ours || allowed.contains(&to.as_str()), "{from} must not depend on {to}");
+            assert!(
+                !ours || allowed.contains(&to.as_str()),
+                "{from} must not depend on {to}"
+            );
         }
     }
 }
@@ -78,7 +121,10 @@ fn fenced_dependencies_stay_behind_their_fence() {
     for (from, needed) in dependencies() {
         for (dependency, allowed) in FENCED {
             let named = needed.iter().any(|name| name == dependency);
-            assert!(!named || allowed.contains(&from.as_str()), "{from} must not name {dependency}");
+            assert!(
+                !named || allowed.contains(&from.as_str()),
+                "{from} must not name {dependency}"
+            );
         }
     }
 }
@@ -100,7 +146,10 @@ fn all_rust_files() -> Vec<(PathBuf, String)> {
     for folder in ["crates", "plugins", "tests"] {
         rust_files(&repository().join(folder), &mut found);
     }
-    found.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+    found
+        .into_iter()
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -108,7 +157,11 @@ fn every_file_says_what_it_is_for_and_stays_small() {
     for (path, text) in all_rust_files() {
         assert!(text.starts_with("//!"), "{} has no header", path.display());
         let lines = text.lines().count();
-        assert!(lines <= 600, "{} has {lines} lines: split it", path.display());
+        assert!(
+            lines <= 600,
+            "{} has {lines} lines: split it",
+            path.display()
+        );
     }
 }
 
@@ -116,7 +169,11 @@ fn every_file_says_what_it_is_for_and_stays_small() {
 fn lints_are_expected_with_a_reason_and_never_allowed() {
     let forbidden = concat!("#[al", "low(");
     for (path, text) in all_rust_files() {
-        assert!(!text.contains(forbidden), "{} allows a lint", path.display());
+        assert!(
+            !text.contains(forbidden),
+            "{} allows a lint",
+            path.display()
+        );
     }
 }
 
@@ -126,29 +183,56 @@ fn no_test_file_is_forgotten() {
     let runner = fs::read_to_string(folder.join("runner.rs")).unwrap();
     for entry in fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "runner") else {
+        let Some(module) = name
+            .strip_suffix(".rs")
+            .filter(|module| *module != "runner")
+        else {
             continue;
         };
-        assert!(runner.contains(&format!("mod {module};")), "{name} is in no runner");
+        assert!(
+            runner.contains(&format!("mod {module};")),
+            "{name} is in no runner"
+        );
     }
 }
 
 #[test]
 fn the_top_level_holds_nothing_unexpected() {
     let expected = [
-        "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "Cargo.lock", "Cargo.toml", "LICENSE",
-        "README.md", "crates", "plugins", "rust-toolchain.toml", "samples", "target", "tests", "wit",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "crates",
+        "plugins",
+        "rust-toolchain.toml",
+        "samples",
+        "target",
+        "tests",
+        "wit",
     ];
     for entry in fs::read_dir(repository()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(name.starts_with('.') || expected.contains(&name.as_str()), "{name}");
+        assert!(
+            name.starts_with('.') || expected.contains(&name.as_str()),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn the_plugins_own_tests_pass() {
     let output = Command::new(env!("CARGO"))
-        .args(["test", "--locked", "--manifest-path", "plugins/Cargo.toml", "--target-dir"])
+        .args([
+            "test",
+            "--locked",
+            "--manifest-path",
+            "plugins/Cargo.toml",
+            "--target-dir",
+        ])
         .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins"))
         .env_remove("CARGO_TARGET_DIR")
         .current_dir(repository())

@@ -33,8 +33,13 @@ impl Child {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { process, address: line.trim().parse().unwrap() }
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        Self {
+            process,
+            address: line.trim().parse().unwrap(),
+        }
     }
 
     /// How writes have shared commits in it.
@@ -62,7 +67,10 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(async move { connection.await.unwrap() });
-        Self { sender, host: address.to_string() }
+        Self {
+            sender,
+            host: address.to_string(),
+        }
     }
 
     async fn send(&mut self, method: &str, path: &str, body: &str) -> (u16, Bytes) {
@@ -76,7 +84,10 @@ impl Client {
         self.sender.ready().await.unwrap();
         let reply = self.sender.send_request(request).await.unwrap();
         let status = reply.status().as_u16();
-        (status, reply.into_body().collect().await.unwrap().to_bytes())
+        (
+            status,
+            reply.into_body().collect().await.unwrap().to_bytes(),
+        )
     }
 
     async fn post(&mut self, path: &str) {
@@ -90,8 +101,10 @@ impl Client {
 pub(crate) async fn create_sql_job(address: &SocketAddr) -> String {
     let yaml = "id: bench\nname: Bench\ntype: SQL\nquery: SELECT 1\nconcurrency: {policy: allow}\n";
     let body = serde_json::json!({ "yaml_config": yaml }).to_string();
-    let (status, reply) =
-        Client::connect(*address).await.send("POST", "/api/v2/jobs", &body).await;
+    let (status, reply) = Client::connect(*address)
+        .await
+        .send("POST", "/api/v2/jobs", &body)
+        .await;
     assert_eq!(status, 201, "{reply:?}");
     "/api/v2/jobs/bench/run".to_owned()
 }

@@ -25,13 +25,19 @@ pub(crate) fn host(folder: &Path) -> PluginHost {
         environment: Vec::new(),
         script_folders: Vec::new(),
     });
-    let default = ConnectionConfig::Sqlite { path: folder.join("default.sqlite"), read_only: false };
+    let default = ConnectionConfig::Sqlite {
+        path: folder.join("default.sqlite"),
+        read_only: false,
+    };
     let sql = SqlCapability::new(SqlConfig {
         connections: BTreeMap::from([("default".to_owned(), default)]),
     });
     std::fs::create_dir_all(folder.join("scratch")).unwrap();
     std::fs::create_dir_all(folder.join("images")).unwrap();
-    let config = HostConfig { cache_dir: Some(folder.join("images")), ..HostConfig::default() };
+    let config = HostConfig {
+        cache_dir: Some(folder.join("images")),
+        ..HostConfig::default()
+    };
     PluginHost::new(config, vec![Arc::new(process), Arc::new(sql)]).unwrap()
 }
 
@@ -56,7 +62,11 @@ async fn runs(plugin: &Plugin, configuration: serde_json::Value, count: usize) -
         let start = Instant::now();
         let report = plugin.run(request).await;
         all.push(start.elapsed());
-        assert!(matches!(report.end, RunEnd::Succeeded { .. }), "{:?}", report.end);
+        assert!(
+            matches!(report.end, RunEnd::Succeeded { .. }),
+            "{:?}",
+            report.end
+        );
     }
     Timings::new(all)
 }
@@ -70,7 +80,9 @@ pub(crate) async fn trivial_runs(plugin: &Plugin, count: usize) -> Timings {
 pub(crate) async fn process_runs(host: &PluginHost, folder: &Path, count: usize) -> Timings {
     let script = folder.join("script.ps1");
     std::fs::write(&script, "").unwrap();
-    let bundled = jobcell_bundle::job_types().iter().find(|plugin| plugin.name == "powershell");
+    let bundled = jobcell_bundle::job_types()
+        .iter()
+        .find(|plugin| plugin.name == "powershell");
     let plugin = host.load("powershell", bundled.unwrap().component).unwrap();
     let configuration = serde_json::json!({ "executionMode": "script", "scriptPath": script });
     runs(&plugin, configuration, count).await
@@ -102,7 +114,12 @@ pub(crate) async fn job_server(folder: &Path) {
     let router = jobcell_api::router(engine, jobcell_api::ApiConfig::default())
         .route("/bench/commits", axum::routing::get(commits));
     crate::clients::announce(&listener);
-    jobcell_api::serve(listener, router, CancellationToken::new(), Duration::from_secs(1))
-        .await
-        .unwrap();
+    jobcell_api::serve(
+        listener,
+        router,
+        CancellationToken::new(),
+        Duration::from_secs(1),
+    )
+    .await
+    .unwrap();
 }

@@ -86,7 +86,13 @@ impl Row {
 
     /// A figure without a floor.
     pub(crate) fn plain(what: &str, got: String, goal: &str) -> Self {
-        Self([what.to_owned(), got, "–".to_owned(), "–".to_owned(), goal.to_owned()])
+        Self([
+            what.to_owned(),
+            got,
+            "–".to_owned(),
+            "–".to_owned(),
+            goal.to_owned(),
+        ])
     }
 }
 

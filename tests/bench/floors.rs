@@ -25,7 +25,11 @@ pub(crate) async fn spawns(count: usize) -> Timings {
     for _ in 0..count {
         let start = Instant::now();
         let mut command = tokio::process::Command::new("/bin/true");
-        let output = command.stdin(std::process::Stdio::null()).output().await.unwrap();
+        let output = command
+            .stdin(std::process::Stdio::null())
+            .output()
+            .await
+            .unwrap();
         assert!(output.status.success());
         all.push(start.elapsed());
     }
@@ -42,7 +46,11 @@ pub(crate) fn two_commits(folder: &Path, count: usize) -> Timings {
         let start = Instant::now();
         for half in 0..2 {
             let write = database.begin_write().unwrap();
-            write.open_table(TABLE).unwrap().insert(key * 2 + half, row.as_slice()).unwrap();
+            write
+                .open_table(TABLE)
+                .unwrap()
+                .insert(key * 2 + half, row.as_slice())
+                .unwrap();
             write.commit().unwrap();
         }
         all.push(start.elapsed());
@@ -53,8 +61,10 @@ pub(crate) fn two_commits(folder: &Path, count: usize) -> Timings {
 /// Answers until it is killed.
 #[tokio::main]
 pub(crate) async fn echo_server() {
-    let router = axum::Router::new()
-        .route("/echo", axum::routing::post(|| async { axum::Json(serde_json::json!({"success": true})) }));
+    let router = axum::Router::new().route(
+        "/echo",
+        axum::routing::post(|| async { axum::Json(serde_json::json!({"success": true})) }),
+    );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     crate::clients::announce(&listener);
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {

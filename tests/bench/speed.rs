@@ -2,7 +2,11 @@
 //! Judges nothing; figures depend on the machine and its disk.
 //!
 //! `cargo bench -p jobcell --bench speed`
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may panic and prints")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench may panic and prints"
+)]
 
 mod clients;
 mod compose;
@@ -40,14 +44,28 @@ fn main() {
 
 async fn plugin_rows(folder: &Path) -> Vec<Row> {
     let host = compose::host(folder);
-    let hostile = host.load("hostile", jobcell_bundle::hostile().component).unwrap();
+    let hostile = host
+        .load("hostile", jobcell_bundle::hostile().component)
+        .unwrap();
     let bare = floors::instances(&hostile, PLUGIN_RUNS).await;
     let trivial = compose::trivial_runs(&hostile, PLUGIN_RUNS).await;
     let spawn = floors::spawns(PROCESS_RUNS).await;
     let process = compose::process_runs(&host, folder, PROCESS_RUNS).await;
     vec![
-        Row::ratio("trivial run in a fresh instance", &trivial, &bare, "bare instantiate, drop", 4.0),
-        Row::ratio("process run through the plugin", &process, &spawn, "bare spawn, wait", 1.1),
+        Row::ratio(
+            "trivial run in a fresh instance",
+            &trivial,
+            &bare,
+            "bare instantiate, drop",
+            4.0,
+        ),
+        Row::ratio(
+            "process run through the plugin",
+            &process,
+            &spawn,
+            "bare spawn, wait",
+            1.1,
+        ),
     ]
 }
 
@@ -61,13 +79,24 @@ async fn http_rows(folder: &Path) -> Vec<Row> {
     let echoed = clients::one_by_one(&echo.address, "/echo", HTTP_RUNS).await;
     let runs = clients::one_by_one(&server.address, &job, HTTP_RUNS).await;
     let floor = Timings::sum_of_medians(&commits, &echoed);
-    rows.push(Row::ratio("SQL run over HTTP, 1 client", &runs, &floor, "2 commits + echo", 1.5));
+    rows.push(Row::ratio(
+        "SQL run over HTTP, 1 client",
+        &runs,
+        &floor,
+        "2 commits + echo",
+        1.5,
+    ));
     for clients in [16, 64] {
         let before = server.commits().await;
         let echoed = clients::together(&echo.address, "/echo", clients, LOAD).await;
         let runs = clients::together(&server.address, &job, clients, LOAD).await;
         let after = server.commits().await;
-        rows.push(Row::rate(&format!("SQL runs over HTTP, {clients} clients"), runs, echoed, 0.08));
+        rows.push(Row::rate(
+            &format!("SQL runs over HTTP, {clients} clients"),
+            runs,
+            echoed,
+            0.08,
+        ));
         rows.push(Row::sharing(clients, before, after));
     }
     rows

@@ -22,7 +22,11 @@ pub(crate) fn jobcell() -> Command {
 
 /// Runs the binary to its end.
 pub(crate) fn run(arguments: &[&str], home: &Path) -> Output {
-    let output = jobcell().args(arguments).env("HOME", home).current_dir(home).output();
+    let output = jobcell()
+        .args(arguments)
+        .env("HOME", home)
+        .current_dir(home)
+        .output();
     output.expect("the binary starts")
 }
 
@@ -33,7 +37,10 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 
 /// The top of the repository.
 pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("it is there")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("it is there")
 }
 
 /// The executable that stands in for PowerShell, or a real one where there is
@@ -49,7 +56,9 @@ pub(crate) fn stand_in() -> PathBuf {
 
 fn real_powershell() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join("pwsh")).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("pwsh"))
+        .find(|file| file.is_file())
 }
 
 /// Waits until `check` gives something, or fails the test.

@@ -72,14 +72,22 @@ impl Server {
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         stdout.read_line(&mut line).expect("it can be read");
-        let url = line.trim().strip_prefix("jobcell is ready on ").map(str::to_owned);
+        let url = line
+            .trim()
+            .strip_prefix("jobcell is ready on ")
+            .map(str::to_owned);
         let url = url.unwrap_or_else(|| panic!("the server did not start: {line:?}"));
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
             .build()
             .into();
-        Self { child, url, data: data.to_owned(), agent }
+        Self {
+            child,
+            url,
+            data: data.to_owned(),
+            agent,
+        }
     }
 
     /// Its data folder.
@@ -104,7 +112,12 @@ impl Server {
 
     /// `POST` of JSON.
     pub(crate) fn post_json(&self, path: &str, body: &Value) -> Reply {
-        self.send("POST", path, "application/json", body.to_string().as_bytes())
+        self.send(
+            "POST",
+            path,
+            "application/json",
+            body.to_string().as_bytes(),
+        )
     }
 
     /// `PUT` of JSON.
@@ -170,7 +183,12 @@ fn reply(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Reply
     let response = result.unwrap_or_else(|error| panic!("no reply: {error}"));
     let (parts, mut body) = response.into_parts();
     let mut text = String::new();
-    body.as_reader().read_to_string(&mut text).expect("a text body");
-    Reply { status: parts.status.as_u16(), headers: parts.headers, text }
+    body.as_reader()
+        .read_to_string(&mut text)
+        .expect("a text body");
+    Reply {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        text,
+    }
 }
-

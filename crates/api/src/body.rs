@@ -89,14 +89,23 @@ fn is_empty(body: &Body) -> bool {
 
 /// The format that the headers promise, if it is one of ours.
 fn format(headers: &HeaderMap) -> Option<Format> {
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding != "identity")
+    {
         return None;
     }
-    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?.to_ascii_lowercase();
+    let content_type = headers
+        .get(CONTENT_TYPE)?
+        .to_str()
+        .ok()?
+        .to_ascii_lowercase();
     let mut parts = content_type.split(';').map(str::trim);
     let essence = parts.next()?;
     let charset = parts.find_map(|parameter| parameter.strip_prefix("charset="));
-    if charset.is_some_and(|charset| !matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii")) {
+    if charset
+        .is_some_and(|charset| !matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"))
+    {
         return None;
     }
     match essence {
@@ -104,13 +113,19 @@ fn format(headers: &HeaderMap) -> Option<Format> {
         YAML | "application/x-yaml" | "text/yaml" | "text/x-yaml" | "text/vnd.yaml" => {
             Some(Format::Yaml)
         }
-        _ if essence.starts_with("application/") && essence.ends_with("+json") => Some(Format::Json),
+        _ if essence.starts_with("application/") && essence.ends_with("+json") => {
+            Some(Format::Json)
+        }
         _ => None,
     }
 }
 
 fn unsupported(headers: &HeaderMap, accepted: &str) -> ApiError {
-    let given = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let given = |name| {
+        headers
+            .get(name)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+    };
     let found = match (given(CONTENT_ENCODING), given(CONTENT_TYPE)) {
         (Some(encoding), _) if encoding != "identity" => {
             format!("the body is encoded as `{}`", shortened(&encoding))
@@ -119,13 +134,21 @@ fn unsupported(headers: &HeaderMap, accepted: &str) -> ApiError {
         (_, None) => "it has no `Content-Type`".to_owned(),
     };
     let error = format!("the body should be {accepted} in UTF-8, not compressed, but {found}");
-    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", error)
+    ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        error,
+    )
 }
 
 async fn read(api: &Api, headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, ApiError> {
     let limit = api.body_limit();
-    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length: u64| usize::try_from(length).is_ok_and(|length| length > limit)) {
+    let declared = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared
+        .is_some_and(|length: u64| usize::try_from(length).is_ok_and(|length| length > limit))
+    {
         discard(headers, body).await;
         return Err(too_large(limit));
     }
@@ -134,7 +157,11 @@ async fn read(api: &Api, headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>,
         Err(_) => {
             let seconds = api.body_timeout().as_secs();
             let error = format!("the body did not arrive within {seconds} s");
-            return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", error));
+            return Err(ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_timeout",
+                error,
+            ));
         }
     };
     match bytes {
@@ -151,9 +178,14 @@ async fn collect(body: &mut Body, limit: usize) -> Result<Option<Vec<u8>>, ApiEr
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
-            ApiError::malformed("body_unreadable", format!("the body can't be read: {error}"))
+            ApiError::malformed(
+                "body_unreadable",
+                format!("the body can't be read: {error}"),
+            )
         })?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if bytes.len() + data.len() > limit {
             return Ok(None);
         }
@@ -197,9 +229,12 @@ fn json_object(bytes: &[u8]) -> Result<Value, ApiError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     check_utf8(bytes)?;
     serde_json::from_slice(bytes).map_err(|error| {
-        ApiError::malformed("malformed_json", format!("the body is not valid JSON: {error}"))
-            .with("line", error.line())
-            .with("column", error.column())
+        ApiError::malformed(
+            "malformed_json",
+            format!("the body is not valid JSON: {error}"),
+        )
+        .with("line", error.line())
+        .with("column", error.column())
     })
 }
 
@@ -210,7 +245,9 @@ fn text(bytes: Vec<u8>) -> Result<String, ApiError> {
 }
 
 fn check_utf8(bytes: &[u8]) -> Result<(), ApiError> {
-    let Err(error) = std::str::from_utf8(bytes) else { return Ok(()) };
+    let Err(error) = std::str::from_utf8(bytes) else {
+        return Ok(());
+    };
     let guess = match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => " (it looks like UTF-16)",
         _ => "",

@@ -117,7 +117,14 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Details { status, code, error, errors, facts, retry_after } = *self.0;
+        let Details {
+            status,
+            code,
+            error,
+            errors,
+            facts,
+            retry_after,
+        } = *self.0;
         let body = Body {
             success: false,
             error: &error,
@@ -130,7 +137,10 @@ impl IntoResponse for ApiError {
         let body = serde_json::to_vec(&body).expect("strings and numbers have a JSON form");
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -147,7 +157,9 @@ impl From<StorageError> for ApiError {
                 format!("{error}: make room in the server's data folder, then try again"),
             )
             .retry_after(MAKE_ROOM_SECONDS),
-            StorageError::Closed => Self::unavailable("shutting_down", "the server is shutting down"),
+            StorageError::Closed => {
+                Self::unavailable("shutting_down", "the server is shutting down")
+            }
             StorageError::Corrupt { .. } | StorageError::Database { .. } => {
                 let source = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(%error, source, "the storage failed");
@@ -189,8 +201,9 @@ impl From<StartError> for ApiError {
         match error {
             StartError::NotFound(_) => Self::not_found("job_not_found", sentence),
             StartError::Disabled { .. } => Self::conflict("job_disabled", sentence),
-            StartError::Busy { execution_id, .. } => Self::conflict("job_busy", sentence)
-                .with("execution_id", execution_id.to_string()),
+            StartError::Busy { execution_id, .. } => {
+                Self::conflict("job_busy", sentence).with("execution_id", execution_id.to_string())
+            }
             StartError::Invalid { problems, .. } => Self::invalid_job(&sentence, problems),
             StartError::ShuttingDown => Self::unavailable("shutting_down", sentence),
             StartError::Storage(error) => error.into(),

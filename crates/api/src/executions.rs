@@ -39,7 +39,10 @@ async fn read(
 ) -> Result<impl IntoResponse, ApiError> {
     let (execution, output) = found(&api, id).await?;
     let output = OutputText::full(output.as_ref());
-    let reply = ExecutionRead { success: true, execution: ExecutionView::new(&execution, output) };
+    let reply = ExecutionRead {
+        success: true,
+        execution: ExecutionView::new(&execution, output),
+    };
     Ok(Reply(reply).into_response())
 }
 
@@ -51,21 +54,36 @@ async fn log(
     let text = wanted_streams(&mut parameters)?;
     let (execution, output) = found(&api, id).await?;
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
-        (X_EXECUTION_STATUS, HeaderValue::from_static(execution.status.as_str())),
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        ),
+        (
+            X_EXECUTION_STATUS,
+            HeaderValue::from_static(execution.status.as_str()),
+        ),
     ];
-    Ok((headers, output.map(|output| text(&output)).unwrap_or_default()))
+    Ok((
+        headers,
+        output.map(|output| text(&output)).unwrap_or_default(),
+    ))
 }
 
 /// What the caller wants to see of an output: both streams unless it names one.
 fn wanted_streams(parameters: &mut Parameters) -> Result<fn(&RunOutput) -> String, ApiError> {
-    let Some(name) = parameters.text("stream")? else { return Ok(RunOutput::text) };
+    let Some(name) = parameters.text("stream")? else {
+        return Ok(RunOutput::text);
+    };
     match name.as_str() {
         "stdout" => Ok(|output| output.text_of(|stream| stream == OutputStream::Stdout)),
         "stderr" => Ok(|output| output.text_of(|stream| stream == OutputStream::Stderr)),
         "log" => Ok(|output| output.text_of(|stream| stream == OutputStream::Log)),
         "all" => Ok(|output| output.text_of(|_| true)),
-        _ => Err(bad_parameter("stream", &name, "`stdout`, `stderr`, `log` or `all`")),
+        _ => Err(bad_parameter(
+            "stream",
+            &name,
+            "`stdout`, `stderr`, `log` or `all`",
+        )),
     }
 }
 

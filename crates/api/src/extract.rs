@@ -48,16 +48,24 @@ impl FromRequestParts<Api> for ExecutionPath {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let text = path_id(parts, api).await?;
         text.parse().map(Self).map_err(|_| {
-            let error = format!("there is no run `{}`: the id of a run is a UUID", shortened(&text));
+            let error = format!(
+                "there is no run `{}`: the id of a run is a UUID",
+                shortened(&text)
+            );
             ApiError::not_found("execution_not_found", error)
         })
     }
 }
 
 async fn path_id(parts: &mut Parts, api: &Api) -> Result<String, ApiError> {
-    let Path(text) = Path::<String>::from_request_parts(parts, api).await.map_err(|_| {
-        ApiError::malformed("bad_path", "the id in the path is not UTF-8 once it is decoded")
-    })?;
+    let Path(text) = Path::<String>::from_request_parts(parts, api)
+        .await
+        .map_err(|_| {
+            ApiError::malformed(
+                "bad_path",
+                "the id in the path is not UTF-8 once it is decoded",
+            )
+        })?;
     Ok(text)
 }
 
@@ -94,7 +102,9 @@ impl Parameters {
 
     /// A switch.
     pub(crate) fn switch(&mut self, name: &'static str, usual: bool) -> Result<bool, ApiError> {
-        let Some(text) = self.text(name)? else { return Ok(usual) };
+        let Some(text) = self.text(name)? else {
+            return Ok(usual);
+        };
         match text.to_ascii_lowercase().as_str() {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
@@ -104,18 +114,28 @@ impl Parameters {
 
     /// How long a page is to be.
     pub(crate) fn limit(&mut self, usual: usize) -> Result<usize, ApiError> {
-        let Some(text) = self.text("limit")? else { return Ok(usual) };
+        let Some(text) = self.text("limit")? else {
+            return Ok(usual);
+        };
         match text.parse() {
             Ok(limit) if (1..=PAGE_LIMIT).contains(&limit) => Ok(limit),
-            _ => Err(bad_parameter("limit", &text, format!("a number from 1 to {PAGE_LIMIT}"))),
+            _ => Err(bad_parameter(
+                "limit",
+                &text,
+                format!("a number from 1 to {PAGE_LIMIT}"),
+            )),
         }
     }
 
     /// Where the page before this one ended.
     pub(crate) fn cursor<T: FromStr>(&mut self) -> Result<Option<T>, ApiError> {
-        let Some(text) = self.text("cursor")? else { return Ok(None) };
+        let Some(text) = self.text("cursor")? else {
+            return Ok(None);
+        };
         let expected = "the `next_cursor` of an earlier reply";
-        text.parse().map(Some).map_err(|_| bad_parameter("cursor", &text, expected))
+        text.parse()
+            .map(Some)
+            .map_err(|_| bad_parameter("cursor", &text, expected))
     }
 
     /// What nobody asked for: ignored, as the original did, but not in silence.
@@ -124,7 +144,10 @@ impl Parameters {
             warning(
                 "unknown_parameter",
                 String::new(),
-                format!("the parameter `{}` is not known here and was ignored", shortened(&name)),
+                format!(
+                    "the parameter `{}` is not known here and was ignored",
+                    shortened(&name)
+                ),
             )
         };
         self.0.into_iter().map(|(name, _)| ignored(name)).collect()
@@ -133,7 +156,10 @@ impl Parameters {
 
 /// A parameter whose value can't be used.
 pub(crate) fn bad_parameter(name: &'static str, given: &str, expected: impl Display) -> ApiError {
-    let error = format!("the parameter `{name}` should be {expected}, not `{}`", shortened(given));
+    let error = format!(
+        "the parameter `{name}` should be {expected}, not `{}`",
+        shortened(given)
+    );
     ApiError::malformed("bad_parameter", error).with("parameter", name)
 }
 

@@ -48,7 +48,9 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     let harmless = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
         (1..=REQUEST_ID_LENGTH).contains(&bytes.len())
-            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte))
+            && bytes
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte))
     };
     if let Some(given) = headers.get(X_REQUEST_ID).filter(harmless) {
         return given.clone();

@@ -75,7 +75,9 @@ impl Access {
 
     /// True when the origin is one that an admin named.
     fn check_origin(&self, host: &Authority, headers: &HeaderMap) -> Result<bool, ApiError> {
-        let Some(origin) = headers.get(ORIGIN) else { return Ok(false) };
+        let Some(origin) = headers.get(ORIGIN) else {
+            return Ok(false);
+        };
         let origin = String::from_utf8_lossy(origin.as_bytes()).to_ascii_lowercase();
         if self.origins.contains(&origin) {
             return Ok(true);
@@ -83,11 +85,16 @@ impl Access {
         if self.is_own(&origin, host) {
             return Ok(false);
         }
-        Err(refused(format!("a page of `{}` may not call this server", shortened(&origin))))
+        Err(refused(format!(
+            "a page of `{}` may not call this server",
+            shortened(&origin)
+        )))
     }
 
     fn is_own(&self, origin: &str, host: &Authority) -> bool {
-        let Some((scheme, authority)) = origin.split_once("://") else { return false };
+        let Some((scheme, authority)) = origin.split_once("://") else {
+            return false;
+        };
         let default_port = match scheme {
             "http" => 80,
             "https" => 443,
@@ -96,7 +103,9 @@ impl Access {
         if authority.eq_ignore_ascii_case(host.as_str()) {
             return true;
         }
-        let Ok(authority) = authority.parse::<Authority>() else { return false };
+        let Ok(authority) = authority.parse::<Authority>() else {
+            return false;
+        };
         // The loopback names are one server as long as the port is the same.
         is_loopback(authority.host())
             && is_loopback(host.host())
@@ -104,7 +113,11 @@ impl Access {
     }
 
     fn knows(&self, host: &str) -> bool {
-        is_loopback(host) || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
+        is_loopback(host)
+            || self
+                .hosts
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(host))
     }
 }
 
@@ -119,13 +132,14 @@ fn check_fetch_site(method: &Method, headers: &HeaderMap) -> Result<(), ApiError
     if !says(SEC_FETCH_SITE, "cross-site") {
         return Ok(());
     }
-    let opened = method.is_safe()
-        && says(SEC_FETCH_MODE, "navigate")
-        && says(SEC_FETCH_DEST, "document");
+    let opened =
+        method.is_safe() && says(SEC_FETCH_MODE, "navigate") && says(SEC_FETCH_DEST, "document");
     if opened {
         return Ok(());
     }
-    Err(refused("a page of another site may not call this server".to_owned()))
+    Err(refused(
+        "a page of another site may not call this server".to_owned(),
+    ))
 }
 
 fn refused(error: String) -> ApiError {

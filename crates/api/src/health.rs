@@ -16,7 +16,9 @@ use crate::views::Reply;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn routes() -> Router<Api> {
-    Router::new().route("/health/live", get(live)).route("/health/ready", get(ready))
+    Router::new()
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready))
 }
 
 #[derive(Serialize)]
@@ -36,7 +38,10 @@ struct Ready {
 }
 
 async fn live() -> impl IntoResponse {
-    Reply(Live { success: true, status: "live" })
+    Reply(Live {
+        success: true,
+        status: "live",
+    })
 }
 
 async fn ready(State(api): State<Api>) -> Result<impl IntoResponse, ApiError> {

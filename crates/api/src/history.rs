@@ -39,7 +39,11 @@ async fn history(
     let limit = parameters.limit(PAGE)?;
     let cursor = parameters.cursor::<ExecutionId>()?;
     let warnings = parameters.rest();
-    let stored = api.engine().job(&job).await?.map(|stored| stored.record.job_id);
+    let stored = api
+        .engine()
+        .job(&job)
+        .await?
+        .map(|stored| stored.record.job_id);
     let job_id = match (stored, &job) {
         (Some(job_id), _) | (None, &JobRef::Id(job_id)) => job_id,
         (None, JobRef::Key(_)) => return Err(not_found(&job)),
@@ -50,7 +54,10 @@ async fn history(
     }
     let mut rows = Vec::with_capacity(page.items.len());
     for execution in &page.items {
-        rows.push(ExecutionView::new(execution, listed_output(&api, execution).await?));
+        rows.push(ExecutionView::new(
+            execution,
+            listed_output(&api, execution).await?,
+        ));
     }
     let last = page.items.last().map(|execution| execution.execution_id);
     Ok(Reply(History {

@@ -46,7 +46,12 @@ async fn job_types(State(api): State<Api>) -> impl IntoResponse {
         }
     });
     let job_types: Vec<_> = plugins.collect();
-    Reply(JobTypeList { success: true, total_count: job_types.len(), job_types }).into_response()
+    Reply(JobTypeList {
+        success: true,
+        total_count: job_types.len(),
+        job_types,
+    })
+    .into_response()
 }
 
 /// The JSON Schema as it is, so that an editor can be pointed at this address.

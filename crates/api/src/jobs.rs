@@ -94,14 +94,21 @@ async fn create(State(api): State<Api>, body: JobBody) -> Result<impl IntoRespon
 fn new_job(body: JobBody) -> Result<(NewJob, Vec<Problem>), ApiError> {
     let mut members = match body {
         JobBody::Yaml(yaml) => {
-            let new = NewJob { yaml, created_by: ACTOR.to_owned(), ..NewJob::default() };
+            let new = NewJob {
+                yaml,
+                created_by: ACTOR.to_owned(),
+                ..NewJob::default()
+            };
             return Ok((new, Vec::new()));
         }
         JobBody::Json(members) => members,
     };
     let yaml = members.yaml()?.ok_or_else(|| {
-        ApiError::malformed("bad_member", "`yaml_config` is missing: the job's YAML, as a string")
-            .with("member", "yaml_config")
+        ApiError::malformed(
+            "bad_member",
+            "`yaml_config` is missing: the job's YAML, as a string",
+        )
+        .with("member", "yaml_config")
     })?;
     let new = NewJob {
         yaml,
@@ -115,7 +122,10 @@ fn new_job(body: JobBody) -> Result<(NewJob, Vec<Problem>), ApiError> {
 
 /// What is doubtful in the YAML of a job that was stored just now.
 fn doubts(api: &Api, job: &JobRecord) -> Vec<Problem> {
-    api.engine().document(job).map(|document| document.warnings.clone()).unwrap_or_default()
+    api.engine()
+        .document(job)
+        .map(|document| document.warnings.clone())
+        .unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -158,9 +168,16 @@ async fn read(
     State(api): State<Api>,
     JobPath(job): JobPath,
 ) -> Result<impl IntoResponse, ApiError> {
-    let stored = api.engine().job(&job).await?.ok_or_else(|| not_found(&job))?;
+    let stored = api
+        .engine()
+        .job(&job)
+        .await?
+        .ok_or_else(|| not_found(&job))?;
     let headers = [(ETAG, etag(stored.record.revision))];
-    let reply = Reply(JobRead { success: true, job: JobDetails::new(&api, &stored) });
+    let reply = Reply(JobRead {
+        success: true,
+        job: JobDetails::new(&api, &stored),
+    });
     Ok((headers, reply).into_response())
 }
 
@@ -207,7 +224,13 @@ async fn change(
 fn job_change(body: JobBody) -> Result<(JobChange, Vec<Problem>), ApiError> {
     let mut members = match body {
         JobBody::Yaml(yaml) => {
-            return Ok((JobChange { yaml: Some(yaml), ..JobChange::default() }, Vec::new()));
+            return Ok((
+                JobChange {
+                    yaml: Some(yaml),
+                    ..JobChange::default()
+                },
+                Vec::new(),
+            ));
         }
         JobBody::Json(members) => members,
     };
@@ -219,7 +242,13 @@ fn job_change(body: JobBody) -> Result<(JobChange, Vec<Problem>), ApiError> {
         expected_revision: members.count("revision")?,
     };
     let warnings = members.rest();
-    let JobChange { yaml, name, description, enabled, .. } = &change;
+    let JobChange {
+        yaml,
+        name,
+        description,
+        enabled,
+        ..
+    } = &change;
     if yaml.is_none() && name.is_none() && description.is_none() && enabled.is_none() {
         return Err(ApiError::malformed(
             "nothing_to_change",
@@ -245,7 +274,12 @@ async fn remove(
     let job_id = api.engine().delete_job(&job).await?;
     let message =
         format!("the job was deleted; its history stays at /api/v2/jobs/{job_id}/history");
-    Ok(Reply(Deleted { success: true, job_id, version: VERSION, message }))
+    Ok(Reply(Deleted {
+        success: true,
+        job_id,
+        version: VERSION,
+        message,
+    }))
 }
 
 #[derive(Serialize)]
@@ -276,23 +310,24 @@ async fn validate(State(api): State<Api>, body: JobBody) -> Result<impl IntoResp
                 parsed_config: Some(checked.document.to_json()),
             }
         }
-        Err(problems) => {
-            Validated {
-                success: true,
-                valid: false,
-                error: Some(sentence("the job is not valid", &problems)),
-                problems,
-                warnings,
-                parsed_config: None,
-            }
-        }
+        Err(problems) => Validated {
+            success: true,
+            valid: false,
+            error: Some(sentence("the job is not valid", &problems)),
+            problems,
+            warnings,
+            parsed_config: None,
+        },
     }))
 }
 
 fn yaml_to_check(mut members: Members) -> Result<(String, Vec<Problem>), ApiError> {
     let yaml = members.yaml()?.ok_or_else(|| {
-        ApiError::malformed("bad_member", "`yaml_config` is missing: the YAML to check, as a string")
-            .with("member", "yaml_config")
+        ApiError::malformed(
+            "bad_member",
+            "`yaml_config` is missing: the YAML to check, as a string",
+        )
+        .with("member", "yaml_config")
     })?;
     Ok((yaml, members.rest()))
 }
@@ -308,17 +343,24 @@ fn etag(revision: u64) -> String {
 
 /// The revision that `If-Match` asks for.
 fn precondition(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
-    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let Some(value) = headers.get(IF_MATCH) else {
+        return Ok(None);
+    };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(None);
     }
-    let revision = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    revision.and_then(|text| text.parse().ok()).map(Some).ok_or_else(|| {
-        let name: HeaderName = IF_MATCH;
-        ApiError::malformed(
-            "bad_header",
-            format!("`{name}` should be the `ETag` of an earlier reply, e.g. `\"3\"`, or `*`"),
-        )
-    })
+    let revision = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    revision
+        .and_then(|text| text.parse().ok())
+        .map(Some)
+        .ok_or_else(|| {
+            let name: HeaderName = IF_MATCH;
+            ApiError::malformed(
+                "bad_header",
+                format!("`{name}` should be the `ETag` of an earlier reply, e.g. `\"3\"`, or `*`"),
+            )
+        })
 }

@@ -66,7 +66,10 @@ async fn run(
     let wait = parameters.switch("wait", true)?;
     let mut warnings = parameters.rest();
     warnings.extend(ignored(members)?);
-    let request = StartRequest { trigger: Trigger::Manual, executed_by: ACTOR.to_owned() };
+    let request = StartRequest {
+        trigger: Trigger::Manual,
+        executed_by: ACTOR.to_owned(),
+    };
     let started = api.engine().start_run(&job, request).await?;
     if wait {
         let outcome = started.finished().await?;

@@ -30,11 +30,19 @@ pub(crate) fn describe(engine: &Engine, samples: Vec<Sample>) -> Vec<SampleView>
     let describe = |Sample { slug, yaml }| {
         let read = jobcell_model::parse_job(&yaml, engine.job_types().schemas());
         let (name, description) = match read {
-            Ok(document) => (document.spec.name, document.spec.description.unwrap_or_default()),
+            Ok(document) => (
+                document.spec.name,
+                document.spec.description.unwrap_or_default(),
+            ),
             // For a job type that this server lacks.
             Err(_) => (String::clone(&slug), String::new()),
         };
-        SampleView { slug, name, description, yaml_config: yaml }
+        SampleView {
+            slug,
+            name,
+            description,
+            yaml_config: yaml,
+        }
     };
     samples.into_iter().map(describe).collect()
 }
@@ -58,5 +66,9 @@ impl Serialize for BySlug<'_> {
 }
 
 async fn samples(State(api): State<Api>) -> impl IntoResponse {
-    Reply(Samples { success: true, samples: BySlug(api.samples()) }).into_response()
+    Reply(Samples {
+        success: true,
+        samples: BySlug(api.samples()),
+    })
+    .into_response()
 }

@@ -66,12 +66,18 @@ pub async fn serve(
         }
     }
     drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown()).await.is_ok() {
+    if tokio::time::timeout(drain, graceful.shutdown())
+        .await
+        .is_ok()
+    {
         return Ok(());
     }
     let cut = connections.len();
     connections.shutdown().await;
-    Err(ServeError::Cut { connections: cut, drain })
+    Err(ServeError::Cut {
+        connections: cut,
+        drain,
+    })
 }
 
 /// Waits for a free slot and a connection to fill it.

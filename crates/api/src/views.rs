@@ -1,8 +1,8 @@
 //! What replies look like: the original's keys, then ours. Borrowed from the
 //! records, so that a reply costs one pass over them. Never asks the store.
 
-use axum::http::header::CONTENT_TYPE;
 use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use jobcell_model::{
@@ -73,14 +73,24 @@ pub(crate) fn warning(code: &'static str, pointer: String, message: String) -> P
 
 /// The first error in one sentence, and how many there are.
 pub(crate) fn sentence(what: &str, problems: &[Problem]) -> String {
-    let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
-    let Some(first) = errors().next() else { return what.to_owned() };
+    let errors = || {
+        problems
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+    };
+    let Some(first) = errors().next() else {
+        return what.to_owned();
+    };
     let place = match (first.line, first.column) {
         (Some(line), Some(column)) => format!("line {line}, column {column}: "),
         (Some(line), None) => format!("line {line}: "),
         (None, _) => String::new(),
     };
-    let hint = first.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    let hint = first
+        .hint
+        .as_ref()
+        .map(|hint| format!("; {hint}"))
+        .unwrap_or_default();
     let more = match errors().count() - 1 {
         0 => String::new(),
         1 => " (and 1 more error)".to_owned(),
@@ -178,17 +188,28 @@ pub(crate) struct OutputText {
 impl OutputText {
     /// A run that wrote nothing.
     pub(crate) const fn empty() -> Self {
-        Self { text: Some(String::new()), cut: false }
+        Self {
+            text: Some(String::new()),
+            cut: false,
+        }
     }
 
     /// All that is kept; none while the run goes on.
     pub(crate) fn full(output: Option<&RunOutput>) -> Self {
-        Self { text: output.map(RunOutput::text), cut: false }
+        Self {
+            text: output.map(RunOutput::text),
+            cut: false,
+        }
     }
 
     /// The end of it, for lists: that is where errors are.
     pub(crate) fn tail(output: Option<RunOutput>) -> Self {
-        let Some(mut output) = output else { return Self { text: None, cut: false } };
+        let Some(mut output) = output else {
+            return Self {
+                text: None,
+                cut: false,
+            };
+        };
         let mut needed = LISTED_OUTPUT;
         let mut first = output.chunks.len();
         // Only the pieces that are shown are turned into text.
@@ -202,7 +223,10 @@ impl OutputText {
         let mut text = output.text();
         let start = text.ceil_char_boundary(text.len().saturating_sub(LISTED_OUTPUT));
         text.drain(..start);
-        Self { text: Some(text), cut: first > 0 || start > 0 }
+        Self {
+            text: Some(text),
+            cut: first > 0 || start > 0,
+        }
     }
 }
 

@@ -17,8 +17,14 @@ macro_rules! component {
 }
 
 static JOB_TYPES: [BundledPlugin; 2] = [
-    BundledPlugin { name: "powershell", component: component!("jobcell_plugin_powershell.wasm") },
-    BundledPlugin { name: "sql", component: component!("jobcell_plugin_sql.wasm") },
+    BundledPlugin {
+        name: "powershell",
+        component: component!("jobcell_plugin_powershell.wasm"),
+    },
+    BundledPlugin {
+        name: "sql",
+        component: component!("jobcell_plugin_sql.wasm"),
+    },
 ];
 
 /// The job types that every Jobcell has.
@@ -31,5 +37,8 @@ pub fn job_types() -> &'static [BundledPlugin] {
 /// binary that does not call this.
 #[must_use]
 pub fn hostile() -> BundledPlugin {
-    BundledPlugin { name: "hostile", component: component!("jobcell_plugin_hostile.wasm") }
+    BundledPlugin {
+        name: "hostile",
+        component: component!("jobcell_plugin_hostile.wasm"),
+    }
 }

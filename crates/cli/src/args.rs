@@ -26,7 +26,13 @@ pub(crate) struct Common {
     pub(crate) config: Option<PathBuf>,
 
     /// How log lines are written to standard error
-    #[arg(long, global = true, value_name = "FORMAT", value_enum, env = "JOBCELL_LOG_FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        env = "JOBCELL_LOG_FORMAT"
+    )]
     pub(crate) log_format: Option<LogFormat>,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as

@@ -20,8 +20,20 @@ const DEFAULT_CONNECTION: &str = "default";
 
 /// Variables of the server that every process gets, where they are set.
 const PASSED_ON: [&str; 14] = [
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SystemRoot", "ComSpec",
-    "PATHEXT", "TEMP", "TMP", "USERPROFILE",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SystemRoot",
+    "ComSpec",
+    "PATHEXT",
+    "TEMP",
+    "TMP",
+    "USERPROFILE",
 ];
 
 /// The folder that holds everything that Jobcell keeps.
@@ -33,13 +45,20 @@ impl DataFolder {
     pub(crate) fn choose(argument: Option<PathBuf>, config: &Config) -> Result<Self, Failure> {
         if let Some(folder) = argument.or_else(|| config.data.clone()) {
             return std::path::absolute(&folder).map(Self).map_err(|error| {
-                Failure::context(Exit::Usage, error, format!("{} is no folder", folder.display()))
+                Failure::context(
+                    Exit::Usage,
+                    error,
+                    format!("{} is no folder", folder.display()),
+                )
             });
         }
         directories::ProjectDirs::from("", "", "jobcell")
             .map(|dirs| Self(dirs.data_dir().to_owned()))
             .ok_or_else(|| {
-                Failure::message(Exit::Usage, "there is no home folder: name one with --data DIR")
+                Failure::message(
+                    Exit::Usage,
+                    "there is no home folder: name one with --data DIR",
+                )
             })
     }
 
@@ -92,7 +111,10 @@ pub(crate) fn open_store(data: &DataFolder) -> Result<Arc<dyn Store>, Failure> {
         Err(error @ OpenError::InUse { .. }) => Err(Failure::context(
             Exit::Unavailable,
             error,
-            format!("another jobcell uses the data folder {}", data.path().display()),
+            format!(
+                "another jobcell uses the data folder {}",
+                data.path().display()
+            ),
         )),
         Err(error) => {
             let doing = format!("the store in {} can't be opened", data.path().display());
@@ -108,7 +130,9 @@ pub(crate) fn job_types(config: &Config, data: &DataFolder) -> Result<JobTypes, 
     if data.exists() {
         process.clean_leftovers();
     }
-    let sql = SqlCapability::new(SqlConfig { connections: connections(config, data) });
+    let sql = SqlCapability::new(SqlConfig {
+        connections: connections(config, data),
+    });
     let host_config = HostConfig {
         cache_dir: data.exists().then(|| data.images()),
         ..HostConfig::default()
@@ -117,10 +141,12 @@ pub(crate) fn job_types(config: &Config, data: &DataFolder) -> Result<JobTypes, 
         .map_err(|error| Failure::context(Exit::Unavailable, error, "plugins can't be run"))?;
     let mut plugins = Vec::new();
     for bundled in jobcell_bundle::job_types() {
-        let plugin = host.load(bundled.name, bundled.component).map_err(|error| {
-            let doing = format!("the built-in plugin `{}` can't be loaded", bundled.name);
-            Failure::context(Exit::Internal, error, doing)
-        })?;
+        let plugin = host
+            .load(bundled.name, bundled.component)
+            .map_err(|error| {
+                let doing = format!("the built-in plugin `{}` can't be loaded", bundled.name);
+                Failure::context(Exit::Internal, error, doing)
+            })?;
         plugins.push(plugin);
     }
     JobTypes::new(plugins).map_err(|error| Failure::new(Exit::Internal, error))
@@ -152,7 +178,11 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn process_config(config: &Config, data: &DataFolder) -> ProcessConfig {
-    let environment = |name: &str| std::env::var(name).ok().map(|value| (name.to_owned(), value));
+    let environment = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|value| (name.to_owned(), value))
+    };
     let mut granted: BTreeMap<String, String> =
         PASSED_ON.into_iter().filter_map(environment).collect();
     granted.extend(config.environment.clone());
@@ -167,11 +197,17 @@ fn process_config(config: &Config, data: &DataFolder) -> ProcessConfig {
 
 fn connections(config: &Config, data: &DataFolder) -> BTreeMap<String, ConnectionConfig> {
     let mut connections = BTreeMap::new();
-    let own = ConnectionConfig::Sqlite { path: data.default_database(), read_only: false };
+    let own = ConnectionConfig::Sqlite {
+        path: data.default_database(),
+        read_only: false,
+    };
     connections.insert(DEFAULT_CONNECTION.to_owned(), own);
     for (name, connection) in &config.connections {
         let path = connection.sqlite.clone();
-        let named = ConnectionConfig::Sqlite { path, read_only: connection.read_only };
+        let named = ConnectionConfig::Sqlite {
+            path,
+            read_only: connection.read_only,
+        };
         connections.insert(name.clone(), named);
     }
     connections

@@ -107,14 +107,19 @@ impl Default for Config {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".to_owned() }
+        Self {
+            format: LogFormat::Text,
+            filter: "info".to_owned(),
+        }
     }
 }
 
 impl Config {
     /// Reads the file, or gives the defaults without one.
     pub(crate) fn read(file: Option<&Path>) -> Result<Self, Failure> {
-        let Some(file) = file else { return Ok(Self::default()) };
+        let Some(file) = file else {
+            return Ok(Self::default());
+        };
         let doing = || format!("the configuration file {} can't be used", file.display());
         let text = std::fs::read_to_string(file)
             .map_err(|error| Failure::context(Exit::Usage, error, doing()))?;
@@ -130,10 +135,14 @@ impl Limits {
     pub(crate) fn resolve(&self) -> RunLimits {
         let usual = RunLimits::default();
         let bytes = |size: Option<ByteSize>, usual: usize| {
-            size.map_or(usual, |size| usize::try_from(size.as_u64()).unwrap_or(usize::MAX))
+            size.map_or(usual, |size| {
+                usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
+            })
         };
         RunLimits {
-            guest_memory: self.guest_memory.map_or(usual.guest_memory, |size| size.as_u64()),
+            guest_memory: self
+                .guest_memory
+                .map_or(usual.guest_memory, |size| size.as_u64()),
             compute_time: self.compute_time.unwrap_or(usual.compute_time),
             host_calls: self.host_calls.unwrap_or(usual.host_calls),
             output_head: bytes(self.output_head, usual.output_head),
@@ -153,7 +162,9 @@ impl Limits {
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text).map_err(|error| {
-        serde::de::Error::custom(format!("`{text}` is no length of time such as `30s`: {error}"))
+        serde::de::Error::custom(format!(
+            "`{text}` is no length of time such as `30s`: {error}"
+        ))
     })
 }
 

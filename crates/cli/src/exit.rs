@@ -52,7 +52,10 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure that ends the process with this code.
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self { exit, error: error.into() }
+        Self {
+            exit,
+            error: error.into(),
+        }
     }
 
     /// The same with what was being done.
@@ -61,12 +64,18 @@ impl Failure {
         error: impl Into<anyhow::Error>,
         doing: impl Display + Send + Sync + 'static,
     ) -> Self {
-        Self { exit, error: error.into().context(doing) }
+        Self {
+            exit,
+            error: error.into().context(doing),
+        }
     }
 
     /// A failure with a sentence of its own.
     pub(crate) fn message(exit: Exit, message: impl Display) -> Self {
-        Self { exit, error: anyhow::anyhow!("{message}") }
+        Self {
+            exit,
+            error: anyhow::anyhow!("{message}"),
+        }
     }
 
     /// Says what went wrong and why, one cause a line.

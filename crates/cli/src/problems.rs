@@ -6,9 +6,15 @@ use jobcell_model::{Problem, Severity};
 
 /// All problems of one file, ready to print.
 pub(crate) fn render(file: &str, text: &str, problems: &[Problem], colour: bool) -> String {
-    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    let shown: Vec<String> =
-        problems.iter().map(|problem| render_one(&renderer, file, text, problem)).collect();
+    let renderer = if colour {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
+    let shown: Vec<String> = problems
+        .iter()
+        .map(|problem| render_one(&renderer, file, text, problem))
+        .collect();
     shown.join("\n\n")
 }
 
@@ -18,7 +24,9 @@ fn render_one(renderer: &Renderer, file: &str, text: &str, problem: &Problem) ->
         Severity::Warning => Level::WARNING,
     };
     let mut report = Vec::new();
-    let title = level.primary_title(problem.message.as_str()).id(problem.code);
+    let title = level
+        .primary_title(problem.message.as_str())
+        .id(problem.code);
     let mut group = match problem.line {
         Some(line) => {
             let span = span(text, line, problem.column.unwrap_or(1));
@@ -44,9 +52,16 @@ fn span(text: &str, line: u32, column: u32) -> std::ops::Range<usize> {
     }
     let line = lines.next().unwrap_or("").trim_end();
     let column = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
-    let offset = line.char_indices().nth(column).map_or(line.len(), |(offset, _)| offset);
-    let word = line[offset..].find([':', ' ', ',']).filter(|&length| length > 0);
-    let length = word.unwrap_or(line.len() - offset).max(usize::from(offset < line.len()));
+    let offset = line
+        .char_indices()
+        .nth(column)
+        .map_or(line.len(), |(offset, _)| offset);
+    let word = line[offset..]
+        .find([':', ' ', ','])
+        .filter(|&length| length > 0);
+    let length = word
+        .unwrap_or(line.len() - offset)
+        .max(usize::from(offset < line.len()));
     start + offset..start + offset + length
 }
 

@@ -23,8 +23,7 @@ macro_rules! sample {
     };
 }
 
-const NEEDS_SQL_SERVER: &str =
-    "it is written for SQL Server, and the embedded database is SQLite";
+const NEEDS_SQL_SERVER: &str = "it is written for SQL Server, and the embedded database is SQLite";
 const NEEDS_A_FILE: &str = "it runs a script file that this machine does not have";
 
 /// All samples. The first two are the ones that the original system served,
@@ -33,7 +32,11 @@ pub(crate) const ALL: &[Sample] = &[
     sample!("powershell", "powershell-health-check.yaml", None),
     sample!("sql", "sql-maintenance.yaml", Some(NEEDS_SQL_SERVER)),
     sample!("powershell-hello", "powershell-hello.yaml", None),
-    sample!("powershell-script-file", "powershell-script-file.yaml", Some(NEEDS_A_FILE)),
+    sample!(
+        "powershell-script-file",
+        "powershell-script-file.yaml",
+        Some(NEEDS_A_FILE)
+    ),
     sample!("sql-inventory-report", "sql-inventory-report.yaml", None),
     sample!("sql-check", "sql-check.yaml", None),
 ];

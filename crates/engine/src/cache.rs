@@ -33,7 +33,11 @@ impl PreparedJobs {
     /// The job at this revision, if it is here.
     pub(crate) fn get(&self, job_id: JobId, revision: u64) -> Option<Arc<PreparedJob>> {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        entries.by_id.get(&job_id).filter(|job| job.record.revision == revision).cloned()
+        entries
+            .by_id
+            .get(&job_id)
+            .filter(|job| job.record.revision == revision)
+            .cloned()
     }
 
     /// The job by either name, at the revision that was seen last.
@@ -52,7 +56,9 @@ impl PreparedJobs {
         if entries.by_id.len() >= CAPACITY {
             *entries = Entries::default();
         }
-        entries.by_key.insert(job.record.key.clone(), job.record.job_id);
+        entries
+            .by_key
+            .insert(job.record.key.clone(), job.record.job_id);
         entries.by_id.insert(job.record.job_id, job);
     }
 

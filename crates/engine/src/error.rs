@@ -21,7 +21,9 @@ pub enum SaveJobError {
     #[error("there is no job `{0}`")]
     NotFound(JobRef),
     /// Somebody else changed it at the same time.
-    #[error("the job was changed at the same time; it is at revision {revision} now: read it and try again")]
+    #[error(
+        "the job was changed at the same time; it is at revision {revision} now: read it and try again"
+    )]
     Changed {
         /// Its revision now.
         revision: u64,
@@ -32,7 +34,11 @@ pub enum SaveJobError {
 }
 
 fn count(problems: usize) -> String {
-    if problems == 1 { "1 error".to_owned() } else { format!("{problems} errors") }
+    if problems == 1 {
+        "1 error".to_owned()
+    } else {
+        format!("{problems} errors")
+    }
 }
 
 /// A job can't be deleted.
@@ -59,7 +65,9 @@ pub enum StartError {
         key: String,
     },
     /// As many runs of it as its `concurrency` allows are going on.
-    #[error("the job `{key}` is running already (execution {execution_id}) and its `concurrency.limit` allows no more")]
+    #[error(
+        "the job `{key}` is running already (execution {execution_id}) and its `concurrency.limit` allows no more"
+    )]
     Busy {
         /// Its `id`.
         key: String,

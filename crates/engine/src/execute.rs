@@ -49,7 +49,10 @@ pub(crate) async fn recorded(
     finished: oneshot::Sender<Result<RunOutcome, RunLost>>,
 ) {
     let id = ticket.execution_id;
-    let _listed = Listed { shared: &shared, id };
+    let _listed = Listed {
+        shared: &shared,
+        id,
+    };
     let started = Instant::now();
     let execution = start_record(&shared, &job, &ticket);
     let (opener, gate) = EffectGate::closed();
@@ -112,7 +115,9 @@ pub(crate) async fn unrecorded(
         .run(RunRequest {
             configuration: crate::jobs::configuration_text(&job.document),
             parameters,
-            attributes: attributes.map(|(name, value)| (name.to_owned(), value)).into(),
+            attributes: attributes
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
             environment: spec.environment.clone(),
             timeout: spec.timeout,
             limits: shared.limits.clone(),
@@ -149,16 +154,20 @@ fn refusal(job: &PreparedJob, error: AdmitError) -> Begun {
     let key = || job.record.key.clone();
     match error {
         AdmitError::Changed { .. } | AdmitError::NotFound { .. } => Begun::Stale,
-        AdmitError::Busy { execution_id } => {
-            Begun::Refused(StartError::Busy { key: key(), execution_id })
-        }
+        AdmitError::Busy { execution_id } => Begun::Refused(StartError::Busy {
+            key: key(),
+            execution_id,
+        }),
         AdmitError::Storage(error) => Begun::Refused(error.into()),
     }
 }
 
 fn parameters(document: &JobDocument) -> Vec<(String, serde_json::Value)> {
     let given = &document.spec.parameters;
-    given.iter().map(|given| (given.name.clone(), given.value.clone())).collect()
+    given
+        .iter()
+        .map(|given| (given.name.clone(), given.value.clone()))
+        .collect()
 }
 
 fn start_record(shared: &Shared, job: &PreparedJob, ticket: &Ticket) -> Execution {
@@ -210,12 +219,16 @@ fn run_request(
         ("attempt", (execution.retry_count + 1).to_string()),
         ("trigger", execution.trigger.as_str().to_owned()),
     ];
-    let scheduled = execution.scheduled_time.map(|at| ("scheduled-time", at.to_rfc3339()));
+    let scheduled = execution
+        .scheduled_time
+        .map(|at| ("scheduled-time", at.to_rfc3339()));
     let attributes = attributes.into_iter().chain(scheduled);
     RunRequest {
         configuration: job.configuration.clone(),
         parameters: parameters(&job.document),
-        attributes: attributes.map(|(name, value)| (name.to_owned(), value)).collect(),
+        attributes: attributes
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
         environment: job.document.spec.environment.clone(),
         timeout: job.document.spec.timeout,
         limits: shared.limits.clone(),
@@ -251,7 +264,10 @@ fn finish_record(
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "memory sizes stay far below 2^53 bytes")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "memory sizes stay far below 2^53 bytes"
+)]
 fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / 1_048_576.0
 }
@@ -262,9 +278,14 @@ fn verdict(end: RunEnd, duration: Duration, cause: Option<&CancelCause>) -> Verd
     let because = |code: &str, message: String| Some((code.to_owned(), message));
     match end {
         RunEnd::Succeeded { return_code } => (RunState::Success, return_code, None),
-        RunEnd::Failed { return_code, failure } => {
-            (RunState::Failed, return_code, Some((failure.code, failure.message)))
-        }
+        RunEnd::Failed {
+            return_code,
+            failure,
+        } => (
+            RunState::Failed,
+            return_code,
+            Some((failure.code, failure.message)),
+        ),
         RunEnd::TimedOut => {
             let message = format!(
                 "the run was stopped after {:.1} s because the job's `timeout` was over",
@@ -277,18 +298,30 @@ fn verdict(end: RunEnd, duration: Duration, cause: Option<&CancelCause>) -> Verd
                 let message = "the server was shut down while this run was going on".to_owned();
                 (RunState::Interrupted, None, because("interrupted", message))
             }
-            Some(CancelCause::Person(by)) => {
-                (RunState::Cancelled, None, because("cancelled", format!("cancelled by {by}")))
-            }
-            None => (RunState::Cancelled, None, because("cancelled", "cancelled".to_owned())),
+            Some(CancelCause::Person(by)) => (
+                RunState::Cancelled,
+                None,
+                because("cancelled", format!("cancelled by {by}")),
+            ),
+            None => (
+                RunState::Cancelled,
+                None,
+                because("cancelled", "cancelled".to_owned()),
+            ),
         },
     }
 }
 
 async fn record_finish(shared: &Shared, outcome: RunOutcome) -> Result<RunOutcome, RunLost> {
     let execution_id = outcome.execution.execution_id;
-    let lost = |reason: String| RunLost { execution_id, reason };
-    let finish = Finish { execution: outcome.execution.clone(), output: outcome.output.clone() };
+    let lost = |reason: String| RunLost {
+        execution_id,
+        reason,
+    };
+    let finish = Finish {
+        execution: outcome.execution.clone(),
+        output: outcome.output.clone(),
+    };
     for attempt in 1..=FINISH_ATTEMPTS {
         match shared.store.finish_run(finish.clone()).await {
             Ok(()) => return Ok(outcome),
@@ -304,7 +337,9 @@ async fn record_finish(shared: &Shared, outcome: RunOutcome) -> Result<RunOutcom
         }
         tokio::time::sleep(FINISH_PAUSE).await;
     }
-    Err(lost("the store failed for too long; see the server's log".to_owned()))
+    Err(lost(
+        "the store failed for too long; see the server's log".to_owned(),
+    ))
 }
 
 fn missing_plugin(job_type: &str) -> RunReport {

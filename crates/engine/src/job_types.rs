@@ -41,7 +41,10 @@ impl JobTypes {
                 return Err(JobTypesError { name });
             }
         }
-        Ok(Self { plugins: Arc::new(by_name), schemas: Arc::new(schemas) })
+        Ok(Self {
+            plugins: Arc::new(by_name),
+            schemas: Arc::new(schemas),
+        })
     }
 
     /// The plugin of a job type.

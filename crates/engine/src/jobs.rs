@@ -75,7 +75,10 @@ impl Engine {
             }
         }
         if errors.is_empty() {
-            return Ok(CheckedJob { document: Arc::new(document), warnings });
+            return Ok(CheckedJob {
+                document: Arc::new(document),
+                warnings,
+            });
         }
         errors.sort_by_key(|problem| (problem.line, problem.column));
         Err(errors)
@@ -93,7 +96,10 @@ impl Engine {
             job_id: JobId::generate(),
             key: spec.id.clone(),
             name: new.name.unwrap_or_else(|| spec.name.clone()),
-            description: new.description.or_else(|| spec.description.clone()).unwrap_or_default(),
+            description: new
+                .description
+                .or_else(|| spec.description.clone())
+                .unwrap_or_default(),
             job_type: spec.job_type.clone(),
             enabled: new.enabled.unwrap_or(spec.enabled),
             yaml_configuration: new.yaml,
@@ -102,11 +108,18 @@ impl Engine {
             modified_date: now,
             created_by: new.created_by,
         };
-        self.0.store.create_job(record.clone()).await.map_err(|error| match error {
-            CreateJobError::KeyTaken { key, job_id } => SaveJobError::KeyTaken { key, job_id },
-            CreateJobError::Storage(error) => error.into(),
-        })?;
-        Ok(StoredJob { record, statistics: Default::default() })
+        self.0
+            .store
+            .create_job(record.clone())
+            .await
+            .map_err(|error| match error {
+                CreateJobError::KeyTaken { key, job_id } => SaveJobError::KeyTaken { key, job_id },
+                CreateJobError::Storage(error) => error.into(),
+            })?;
+        Ok(StoredJob {
+            record,
+            statistics: Default::default(),
+        })
     }
 
     /// Changes a stored job.
@@ -122,7 +135,10 @@ impl Engine {
         let not_found = || SaveJobError::NotFound(job.clone());
         let stored = self.0.store.job(job).await?.ok_or_else(not_found)?;
         let read = stored.record.revision;
-        if change.expected_revision.is_some_and(|expected| expected != read) {
+        if change
+            .expected_revision
+            .is_some_and(|expected| expected != read)
+        {
             return Err(SaveJobError::Changed { revision: read });
         }
         let mut record = stored.record;
@@ -134,14 +150,21 @@ impl Engine {
         record.enabled = change.enabled.unwrap_or(record.enabled);
         record.revision = read + 1;
         record.modified_date = self.0.clock.now();
-        self.0.store.replace_job(record.clone(), read).await.map_err(|error| match error {
-            ReplaceJobError::NotFound { .. } => not_found(),
-            ReplaceJobError::Changed { revision } => SaveJobError::Changed { revision },
-            ReplaceJobError::KeyTaken { key, job_id } => SaveJobError::KeyTaken { key, job_id },
-            ReplaceJobError::Storage(error) => error.into(),
-        })?;
+        self.0
+            .store
+            .replace_job(record.clone(), read)
+            .await
+            .map_err(|error| match error {
+                ReplaceJobError::NotFound { .. } => not_found(),
+                ReplaceJobError::Changed { revision } => SaveJobError::Changed { revision },
+                ReplaceJobError::KeyTaken { key, job_id } => SaveJobError::KeyTaken { key, job_id },
+                ReplaceJobError::Storage(error) => error.into(),
+            })?;
         self.0.prepared.forget(record.job_id);
-        Ok(StoredJob { record, statistics: stored.statistics })
+        Ok(StoredJob {
+            record,
+            statistics: stored.statistics,
+        })
     }
 
     /// Removes a job. Runs that go on end as they would; history stays.
@@ -154,7 +177,11 @@ impl Engine {
         let job_id = stored.record.job_id;
         let existed = self.0.store.delete_job(job_id).await?;
         self.0.prepared.forget(job_id);
-        if existed { Ok(job_id) } else { Err(not_found()) }
+        if existed {
+            Ok(job_id)
+        } else {
+            Err(not_found())
+        }
     }
 
     /// One stored job.

@@ -127,32 +127,58 @@ impl Engine {
             return Err(Begun::Refused(StartError::Disabled { key }));
         }
         let execution_id = ExecutionId::generate();
-        let live: LiveRun =
-            self.0.live.add(execution_id).ok_or(Begun::Refused(StartError::ShuttingDown))?;
+        let live: LiveRun = self
+            .0
+            .live
+            .add(execution_id)
+            .ok_or(Begun::Refused(StartError::ShuttingDown))?;
         let (admitted_sender, admitted) = oneshot::channel();
         let (finished_sender, finished) = oneshot::channel();
         let task = execute::recorded(
             Arc::clone(&self.0),
             Arc::clone(prepared),
-            execute::Ticket { execution_id, request: request.clone(), live },
+            execute::Ticket {
+                execution_id,
+                request: request.clone(),
+                live,
+            },
             admitted_sender,
             finished_sender,
         );
         self.0.tasks.spawn(task);
-        admitted.await.unwrap_or(Err(Begun::Refused(StartError::ShuttingDown)))?;
-        Ok(StartedRun { execution_id, job_id: prepared.record.job_id, finished })
+        admitted
+            .await
+            .unwrap_or(Err(Begun::Refused(StartError::ShuttingDown)))?;
+        Ok(StartedRun {
+            execution_id,
+            job_id: prepared.record.job_id,
+            finished,
+        })
     }
 
     async fn prepare(&self, job: &JobRef) -> Result<Arc<PreparedJob>, StartError> {
         let stored = self.0.store.job(job).await?;
-        let record = stored.ok_or_else(|| StartError::NotFound(job.clone()))?.record;
-        let invalid = |problems| StartError::Invalid { key: record.key.clone(), problems };
+        let record = stored
+            .ok_or_else(|| StartError::NotFound(job.clone()))?
+            .record;
+        let invalid = |problems| StartError::Invalid {
+            key: record.key.clone(),
+            problems,
+        };
         let document = self.document(&record).map_err(invalid)?;
         let Some(plugin) = self.0.job_types.get(&document.spec.job_type).cloned() else {
-            return Err(StartError::Invalid { key: record.key, problems: Vec::new() });
+            return Err(StartError::Invalid {
+                key: record.key,
+                problems: Vec::new(),
+            });
         };
         let configuration = configuration_text(&document);
-        let prepared = Arc::new(PreparedJob { record, document, configuration, plugin });
+        let prepared = Arc::new(PreparedJob {
+            record,
+            document,
+            configuration,
+            plugin,
+        });
         self.0.prepared.keep(Arc::clone(&prepared));
         Ok(prepared)
     }

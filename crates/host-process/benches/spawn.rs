@@ -1,7 +1,11 @@
 //! A process through this crate against one through tokio alone.
 //!
 //! `cargo bench -p jobcell-host-process`
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints and may panic")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints and may panic"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -27,18 +31,36 @@ async fn main() {
     for _ in 0..RUNS {
         let start = Instant::now();
         let mut command = tokio::process::Command::new("/bin/true");
-        command.stdin(std::process::Stdio::null()).output().await.unwrap();
+        command
+            .stdin(std::process::Stdio::null())
+            .output()
+            .await
+            .unwrap();
         bare.push(start.elapsed());
 
         let limits = RunLimits::default();
-        let scope =
-            RunScope::new(Vec::new(), limits, Duration::from_secs(60), EffectGate::open(), None);
+        let scope = RunScope::new(
+            Vec::new(),
+            limits,
+            Duration::from_secs(60),
+            EffectGate::open(),
+            None,
+        );
         let start = Instant::now();
-        Child::start(&launch, &scope).await.unwrap().wait().await.unwrap();
+        Child::start(&launch, &scope)
+            .await
+            .unwrap()
+            .wait()
+            .await
+            .unwrap();
         ours.push(start.elapsed());
     }
     for (name, mut all) in [("bare tokio", bare), ("this crate", ours)] {
         all.sort_unstable();
-        println!("{name}: p50 {:?}, p99 {:?}", all[RUNS / 2], all[RUNS * 99 / 100]);
+        println!(
+            "{name}: p50 {:?}, p99 {:?}",
+            all[RUNS / 2],
+            all[RUNS * 99 / 100]
+        );
     }
 }

@@ -111,7 +111,10 @@ impl CapabilityRun for ProcessRun {
 impl ProcessRun {
     /// Adds what an ended process cost.
     pub(crate) fn count(&mut self, usage: crate::spawn::Usage) {
-        let cost = Cost { cpu_time: usage.cpu_time, peak_memory: usage.peak_memory };
+        let cost = Cost {
+            cpu_time: usage.cpu_time,
+            peak_memory: usage.peak_memory,
+        };
         self.cost = self.cost.and(cost);
     }
 }

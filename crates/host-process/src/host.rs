@@ -61,11 +61,17 @@ fn gone() -> wasmtime::Error {
 
 impl ProcessRun {
     fn draft(&mut self, command: &Resource<CommandResource>) -> wasmtime::Result<&mut Draft> {
-        self.resources.commands.get_mut(&command.rep()).ok_or_else(gone)
+        self.resources
+            .commands
+            .get_mut(&command.rep())
+            .ok_or_else(gone)
     }
 
     fn child(&mut self, child: &Resource<ChildResource>) -> wasmtime::Result<&mut Child> {
-        self.resources.children.get_mut(&child.rep()).ok_or_else(gone)
+        self.resources
+            .children
+            .get_mut(&child.rep())
+            .ok_or_else(gone)
     }
 
     /// The whole environment: what was granted, what the run is, what its job
@@ -94,8 +100,12 @@ impl ProcessRun {
         Launch {
             program: draft.program.clone(),
             arguments: draft.arguments.iter().map(Into::into).collect(),
-            environment: environment.map(|(name, value)| (name.into(), value.into())).collect(),
-            working_directory: folder.unwrap_or(self.scratch.working_directory()).to_owned(),
+            environment: environment
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            working_directory: folder
+                .unwrap_or(self.scratch.working_directory())
+                .to_owned(),
             stdin: draft.stdin.clone(),
             stdout: draft.stdout,
             stderr: draft.stderr,
@@ -115,9 +125,14 @@ impl ProcessRun {
         }
         let folders = &self.config.script_folders;
         let allowed = folders.is_empty()
-            || folders.iter().filter_map(|folder| folder.canonicalize().ok()).any(|folder| real.starts_with(folder));
+            || folders
+                .iter()
+                .filter_map(|folder| folder.canonicalize().ok())
+                .any(|folder| real.starts_with(folder));
         if !allowed {
-            let message = format!("the file {path} lies outside of `scriptFolders` in the configuration file");
+            let message = format!(
+                "the file {path} lies outside of `scriptFolders` in the configuration file"
+            );
             return Err(denied(codes::PATH_NOT_FOUND, message));
         }
         real.into_os_string()
@@ -168,7 +183,12 @@ impl HostTool for ProcessRun {
         &mut self,
         tool: Resource<ToolResource>,
     ) -> wasmtime::Result<Resource<CommandResource>> {
-        let program = self.resources.tools.get(&tool.rep()).ok_or_else(gone)?.clone();
+        let program = self
+            .resources
+            .tools
+            .get(&tool.rep())
+            .ok_or_else(gone)?
+            .clone();
         if self.resources.commands.len() >= MOST_HANDLES {
             return Err(wasmtime::Error::msg("the plugin holds too many commands"));
         }
@@ -271,7 +291,11 @@ impl HostCommand for ProcessRun {
         if std::mem::replace(&mut draft.started, true) {
             return Ok(Err(invalid(codes::MISUSE, "a command can be started once")));
         }
-        let draft = self.resources.commands.get(&command.rep()).ok_or_else(gone)?;
+        let draft = self
+            .resources
+            .commands
+            .get(&command.rep())
+            .ok_or_else(gone)?;
         let launch = self.launch(draft);
         match Child::start(&launch, &self.scope).await {
             Ok(child) => {
@@ -292,7 +316,11 @@ impl HostCommand for ProcessRun {
 
 impl Draft {
     fn bounded(&self) -> wasmtime::Result<()> {
-        if self.text <= MOST_TEXT { Ok(()) } else { Err(wasmtime::Error::msg("a command is too large")) }
+        if self.text <= MOST_TEXT {
+            Ok(())
+        } else {
+            Err(wasmtime::Error::msg("a command is too large"))
+        }
     }
 }
 

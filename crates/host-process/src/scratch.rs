@@ -36,10 +36,16 @@ impl Scratch {
             && !name.starts_with('.')
             && !name.contains(['/', '\\', '\0', ':']);
         if !plain {
-            return Err(invalid(codes::MISUSE, format!("`{name}` is no plain file name")));
+            return Err(invalid(
+                codes::MISUSE,
+                format!("`{name}` is no plain file name"),
+            ));
         }
         if contents.len() > LARGEST {
-            let message = format!("a private file may have {LARGEST} bytes, not {}", contents.len());
+            let message = format!(
+                "a private file may have {LARGEST} bytes, not {}",
+                contents.len()
+            );
             return Err(invalid(codes::MISUSE, message));
         }
         let file = self.folder()?.join(name);
@@ -73,7 +79,9 @@ impl Scratch {
 
 /// Removes the private folders that a crash left.
 pub(crate) fn clean(root: &Path) {
-    let Ok(entries) = std::fs::read_dir(root) else { return };
+    let Ok(entries) = std::fs::read_dir(root) else {
+        return;
+    };
     for entry in entries.flatten() {
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
@@ -85,7 +93,10 @@ pub(crate) fn clean(root: &Path) {
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    let message = format!("the private folder of the run can't be used ({}): {error}", path.display());
+    let message = format!(
+        "the private folder of the run can't be used ({}): {error}",
+        path.display()
+    );
     unavailable(codes::PATH_NOT_FOUND, message)
 }
 
@@ -121,7 +132,9 @@ mod tests {
     fn names_that_lead_elsewhere_are_refused() {
         let root = tempfile::tempdir().unwrap();
         let mut scratch = Scratch::below(root.path().to_owned());
-        for name in ["", "..", "../x", "a/b", "a\\b", "/etc/x", ".hidden", "a\0", "C:x"] {
+        for name in [
+            "", "..", "../x", "a/b", "a\\b", "/etc/x", ".hidden", "a\0", "C:x",
+        ] {
             assert!(scratch.write(name, b"").is_err(), "{name:?}");
         }
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);

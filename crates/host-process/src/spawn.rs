@@ -137,7 +137,9 @@ impl Child {
             OutputStream::Stdout => &mut self.stdout,
             OutputStream::Stderr | OutputStream::Log => &mut self.stderr,
         };
-        let Some(receiver) = receiver else { return Ok(None) };
+        let Some(receiver) = receiver else {
+            return Ok(None);
+        };
         let reason = tokio::select! {
             biased;
             piece = receiver.recv() => return Ok(piece),
@@ -179,7 +181,10 @@ impl Child {
         self.stderr = None;
         self.group.terminate();
         let grace = self.scope.limits().stop_grace;
-        if tokio::time::timeout(grace, self.group.ended()).await.is_err() {
+        if tokio::time::timeout(grace, self.group.ended())
+            .await
+            .is_err()
+        {
             self.group.kill();
             self.group.ended().await;
         }
@@ -190,7 +195,10 @@ impl Child {
     pub(crate) fn usage(&self) -> Usage {
         match self.ended {
             Some(_) => self.usage,
-            None => Usage { wall_time: self.started.elapsed(), ..self.usage },
+            None => Usage {
+                wall_time: self.started.elapsed(),
+                ..self.usage
+            },
         }
     }
 
@@ -198,7 +206,10 @@ impl Child {
     async fn conclude(&mut self) -> Exit {
         let wall_time = self.started.elapsed();
         let end = self.group.reap().await;
-        self.usage = Usage { wall_time, ..end.usage };
+        self.usage = Usage {
+            wall_time,
+            ..end.usage
+        };
         self.ended = Some(end.exit);
         if !end.group_gone {
             self.note("processes of the run's group are still there after they were killed");
@@ -213,7 +224,9 @@ impl Child {
     }
 
     fn note(&self, line: &str) {
-        self.scope.output().write(OutputStream::Log, format!("warn: {line}").as_bytes());
+        self.scope
+            .output()
+            .write(OutputStream::Log, format!("warn: {line}").as_bytes());
     }
 }
 
@@ -258,7 +271,11 @@ fn pump(
     let (stdout, stderr) = (launch.stdout, launch.stderr);
     let stdin = launch.stdin.clone();
     async move {
-        let Pipes { stdin: input, stdout: output, stderr: errors } = pipes;
+        let Pipes {
+            stdin: input,
+            stdout: output,
+            stderr: errors,
+        } = pipes;
         let feed = async {
             if let Some(mut input) = input {
                 // A child that does not read its input is within its rights.
@@ -301,7 +318,10 @@ async fn drain(
 fn check(launch: &Launch) -> Result<(), Failure> {
     let has_nul = |text: &OsString| text.as_encoded_bytes().contains(&0);
     if launch.arguments.iter().any(has_nul) {
-        return Err(invalid(codes::MISUSE, "an argument contains a NUL character"));
+        return Err(invalid(
+            codes::MISUSE,
+            "an argument contains a NUL character",
+        ));
     }
     for (name, value) in &launch.environment {
         let bytes = name.as_encoded_bytes();
@@ -322,5 +342,9 @@ fn check(launch: &Launch) -> Result<(), Failure> {
 
 fn refused(launch: &Launch, error: &std::io::Error) -> Failure {
     let program = launch.program.display();
-    other(codes::SPAWN_FAILED, format!("{program} can't be started: {error}"), [])
+    other(
+        codes::SPAWN_FAILED,
+        format!("{program} can't be started: {error}"),
+        [],
+    )
 }

@@ -24,8 +24,13 @@ impl Tools {
     /// Tools that are looked for in these folders (in the form of `PATH`).
     #[must_use]
     pub fn search(path: &OsStr) -> Self {
-        let search = std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect();
-        Self { search, configured: BTreeMap::new() }
+        let search = std::env::split_paths(path)
+            .filter(|folder| folder.is_absolute())
+            .collect();
+        Self {
+            search,
+            configured: BTreeMap::new(),
+        }
     }
 
     /// Roles that the admin bound to executables.
@@ -46,12 +51,15 @@ impl Tools {
             );
             return Err(denied(codes::TOOL_NOT_GRANTED, message));
         }
-        let candidates = self.search.iter().flat_map(|folder| {
-            POWERSHELL_NAMES.iter().map(move |name| folder.join(name))
-        });
-        let found = POWERSHELL_NAMES
+        let candidates = self
+            .search
             .iter()
-            .find_map(|name| candidates.clone().find(|file| file.ends_with(name) && is_executable(file)));
+            .flat_map(|folder| POWERSHELL_NAMES.iter().map(move |name| folder.join(name)));
+        let found = POWERSHELL_NAMES.iter().find_map(|name| {
+            candidates
+                .clone()
+                .find(|file| file.ends_with(name) && is_executable(file))
+        });
         found.ok_or_else(|| {
             not_found(
                 codes::TOOL_NOT_FOUND,
@@ -86,7 +94,9 @@ fn usable(role: &str, path: &Path) -> Result<PathBuf, Failure> {
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     // For root the system may say yes to everything, so the bits count too.
-    let marked = path.metadata().is_ok_and(|file| file.permissions().mode() & 0o111 != 0);
+    let marked = path
+        .metadata()
+        .is_ok_and(|file| file.permissions().mode() & 0o111 != 0);
     marked && path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
 }
 
@@ -115,7 +125,9 @@ mod tests {
 
     #[test]
     fn without_powershell_it_says_how_to_get_it() {
-        let failure = Tools::search("/nowhere".as_ref()).find(POWERSHELL).unwrap_err();
+        let failure = Tools::search("/nowhere".as_ref())
+            .find(POWERSHELL)
+            .unwrap_err();
         let message = message(failure);
         assert!(message.contains("install PowerShell 7") && message.contains("tools.powershell"));
     }
@@ -142,6 +154,11 @@ mod tests {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let path = std::env::join_paths(["a", "b"].map(|name| folder.path().join(name))).unwrap();
-        assert!(Tools::search(&path).find(POWERSHELL).unwrap().ends_with("b/pwsh"));
+        assert!(
+            Tools::search(&path)
+                .find(POWERSHELL)
+                .unwrap()
+                .ends_with("b/pwsh")
+        );
     }
 }

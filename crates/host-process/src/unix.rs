@@ -44,7 +44,13 @@ pub(crate) struct Group {
 
 /// Starts a process as the leader of a group of its own.
 pub(crate) fn start(launch: &Launch) -> io::Result<(Group, Pipes)> {
-    let output = |sink| if sink == Sink::Discard { Stdio::null() } else { Stdio::piped() };
+    let output = |sink| {
+        if sink == Sink::Discard {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        }
+    };
     let mut command = Command::new(&launch.program);
     command
         .args(&launch.arguments)
@@ -52,14 +58,26 @@ pub(crate) fn start(launch: &Launch) -> io::Result<(Group, Pipes)> {
         .envs(launch.environment.iter().map(|(name, value)| (name, value)))
         .current_dir(&launch.working_directory)
         .process_group(0)
-        .stdin(if launch.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
+        .stdin(if launch.stdin.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        })
         .stdout(output(launch.stdout))
         .stderr(output(launch.stderr));
     let mut leader = command.spawn()?;
     let pipes = pipes(&mut leader);
     let pid = Pid::from_raw(i32::try_from(leader.id()).map_err(io::Error::other)?);
     match (pipes, handle(pid)) {
-        (Ok(pipes), Ok(handle)) => Ok((Group { leader, pid, handle, reaped: false }, pipes)),
+        (Ok(pipes), Ok(handle)) => Ok((
+            Group {
+                leader,
+                pid,
+                handle,
+                reaped: false,
+            },
+            pipes,
+        )),
         (Err(error), _) | (_, Err(error)) => {
             // It runs, but can't be watched, so it must not go on. Nothing is
             // left to be said if it is gone already.
@@ -73,7 +91,11 @@ pub(crate) fn start(launch: &Launch) -> io::Result<(Group, Pipes)> {
 fn pipes(leader: &mut std::process::Child) -> io::Result<Pipes> {
     let receiver = |fd: Option<OwnedFd>| fd.map(pipe::Receiver::from_owned_fd).transpose();
     Ok(Pipes {
-        stdin: leader.stdin.take().map(|fd| pipe::Sender::from_owned_fd(fd.into())).transpose()?,
+        stdin: leader
+            .stdin
+            .take()
+            .map(|fd| pipe::Sender::from_owned_fd(fd.into()))
+            .transpose()?,
         stdout: receiver(leader.stdout.take().map(Into::into))?,
         stderr: receiver(leader.stderr.take().map(Into::into))?,
     })
@@ -81,13 +103,13 @@ fn pipes(leader: &mut std::process::Child) -> io::Result<Pipes> {
 
 /// Becomes readable when the process ends.
 fn handle(pid: Pid) -> io::Result<AsyncFd<OwnedFd>> {
-    let pid = rustix::process::Pid::from_raw(pid.as_raw()).ok_or_else(|| io::Error::other("no pid"))?;
+    let pid =
+        rustix::process::Pid::from_raw(pid.as_raw()).ok_or_else(|| io::Error::other("no pid"))?;
     let fd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
     // SAFETY: an `OwnedFd` keeps its one descriptor open until it is dropped,
     // and always gives that same one.
     #[expect(unsafe_code, reason = "the descriptor outlives its registration")]
-    let registered =
-        unsafe { AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) };
+    let registered = unsafe { AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) };
     registered.map_err(io::Error::from)
 }
 
@@ -135,7 +157,11 @@ impl Group {
             }
         };
         let group_gone = tokio::time::timeout(GONE_WITHIN, gone).await.is_ok();
-        End { exit, usage, group_gone }
+        End {
+            exit,
+            usage,
+            group_gone,
+        }
     }
 
     fn take_end(&mut self) -> (Exit, Usage) {
@@ -148,7 +174,14 @@ impl Group {
                     peak_memory: end.rusage.maxrss,
                 };
                 let signal = end.status.signal().map(Exit::Signal);
-                (end.status.code().map(Exit::Code).or(signal).unwrap_or(Exit::Code(-1)), usage)
+                (
+                    end.status
+                        .code()
+                        .map(Exit::Code)
+                        .or(signal)
+                        .unwrap_or(Exit::Code(-1)),
+                    usage,
+                )
             }
             // Its handle said that it ended, so this does not happen; a wrong
             // guess would be worse than an end that says nothing.

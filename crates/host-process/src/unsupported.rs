@@ -23,7 +23,10 @@ pub(crate) enum Group {}
 
 /// Refuses.
 pub(crate) fn start(_launch: &Launch) -> io::Result<(Group, Pipes)> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "processes can't be held together on this system yet"))
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "processes can't be held together on this system yet",
+    ))
 }
 
 impl Group {

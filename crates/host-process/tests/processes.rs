@@ -26,13 +26,27 @@ fn shell(script: &str) -> Launch {
 }
 
 fn scope() -> RunScope {
-    let limits = RunLimits { stop_grace: Duration::from_millis(300), ..RunLimits::default() };
-    RunScope::new(Vec::new(), limits, Duration::from_secs(60), EffectGate::open(), None)
+    let limits = RunLimits {
+        stop_grace: Duration::from_millis(300),
+        ..RunLimits::default()
+    };
+    RunScope::new(
+        Vec::new(),
+        limits,
+        Duration::from_secs(60),
+        EffectGate::open(),
+        None,
+    )
 }
 
 async fn run(launch: &Launch) -> (Exit, String) {
     let scope = scope();
-    let exit = Child::start(launch, &scope).await.unwrap().wait().await.unwrap();
+    let exit = Child::start(launch, &scope)
+        .await
+        .unwrap()
+        .wait()
+        .await
+        .unwrap();
     (exit, scope.output().take().0.text())
 }
 
@@ -78,10 +92,21 @@ async fn both_streams_are_kept_and_input_is_delivered() {
     let mut launch = shell("cat; echo out; echo err >&2");
     launch.stdin = "ä in\n".into();
     let scope = scope();
-    Child::start(&launch, &scope).await.unwrap().wait().await.unwrap();
+    Child::start(&launch, &scope)
+        .await
+        .unwrap()
+        .wait()
+        .await
+        .unwrap();
     let (output, summary) = scope.output().take();
-    assert_eq!(output.text_of(|stream| stream == OutputStream::Stdout), "ä in\nout\n");
-    assert_eq!(output.text_of(|stream| stream == OutputStream::Stderr), "err\n");
+    assert_eq!(
+        output.text_of(|stream| stream == OutputStream::Stdout),
+        "ä in\nout\n"
+    );
+    assert_eq!(
+        output.text_of(|stream| stream == OutputStream::Stderr),
+        "err\n"
+    );
     assert_eq!((summary.stdout_bytes, summary.stderr_bytes), (10, 4));
 }
 
@@ -114,7 +139,14 @@ async fn a_plugin_reads_what_is_piped_in_pieces_of_its_size() {
         read.extend(piece);
     }
     assert_eq!(read, b"12345");
-    assert_eq!(child.read(OutputStream::Stderr, 100).await.unwrap().unwrap(), b"e\n");
+    assert_eq!(
+        child
+            .read(OutputStream::Stderr, 100)
+            .await
+            .unwrap()
+            .unwrap(),
+        b"e\n"
+    );
     child.wait().await.unwrap();
     assert_eq!(scope.output().take().0.text(), "e\n");
 }
@@ -146,7 +178,10 @@ async fn kills_what_ignores_being_asked_after_the_grace() {
     scope.stop(StopReason::Cancelled);
     assert!(matches!(child.wait().await, Err(Failure::Cancelled)));
     let took = before.elapsed();
-    assert!(took >= Duration::from_millis(300) && took < PATIENCE, "{took:?}");
+    assert!(
+        took >= Duration::from_millis(300) && took < PATIENCE,
+        "{took:?}"
+    );
     assert!(!runs(&pids[0]));
 }
 
@@ -168,7 +203,11 @@ async fn a_process_that_left_the_group_and_holds_the_pipe_is_not_waited_for() {
     let before = Instant::now();
     assert_eq!(child.wait().await.unwrap(), Exit::Code(0));
     assert!(before.elapsed() < PATIENCE);
-    let log = scope.output().take().0.text_of(|stream| stream == OutputStream::Log);
+    let log = scope
+        .output()
+        .take()
+        .0
+        .text_of(|stream| stream == OutputStream::Log);
     assert!(log.contains("holds its output open"), "{log}");
     let pid = nix::unistd::Pid::from_raw(pids[0].trim().parse().unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
@@ -177,7 +216,9 @@ async fn a_process_that_left_the_group_and_holds_the_pipe_is_not_waited_for() {
 #[tokio::test]
 async fn a_flood_is_bounded_in_memory() {
     let scope = scope();
-    let mut child = Child::start(&shell("head -c 200000000 /dev/zero"), &scope).await.unwrap();
+    let mut child = Child::start(&shell("head -c 200000000 /dev/zero"), &scope)
+        .await
+        .unwrap();
     child.wait().await.unwrap();
     let (output, summary) = scope.output().take();
     let kept: usize = output.chunks.iter().map(|chunk| chunk.bytes.len()).sum();
@@ -198,8 +239,13 @@ async fn nothing_starts_before_the_start_is_durable() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("acted");
     let (opener, gate) = EffectGate::closed();
-    let scope =
-        RunScope::new(Vec::new(), RunLimits::default(), Duration::from_secs(60), gate, None);
+    let scope = RunScope::new(
+        Vec::new(),
+        RunLimits::default(),
+        Duration::from_secs(60),
+        gate,
+        None,
+    );
     let launch = shell(&format!("echo x > {}", file.display()));
     let mut starting = Box::pin(Child::start(&launch, &scope));
     for _ in 0..100 {

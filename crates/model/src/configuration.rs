@@ -18,12 +18,20 @@ pub(crate) fn take(fields: &mut Fields<'_>, schema: &Value) -> Map<String, Value
     let mut places: Vec<(String, &Entry)> = Vec::new();
     for entry in fields.rest() {
         let camel = camel_case(&entry.key);
-        let Some(name) = names.iter().find(|name| **name == entry.key || **name == camel) else {
+        let Some(name) = names
+            .iter()
+            .find(|name| **name == entry.key || **name == camel)
+        else {
             fields.unknown(entry, &names);
             continue;
         };
         if let Some((_, first)) = places.iter().find(|(known, _)| known == name) {
-            crate::tree::duplicate(fields.problems, &entry.key, entry.key_place, first.key_place);
+            crate::tree::duplicate(
+                fields.problems,
+                &entry.key,
+                entry.key_place,
+                first.key_place,
+            );
             continue;
         }
         configuration.insert(name.clone(), entry.value.to_json());
@@ -40,7 +48,9 @@ fn check(
     places: &[(String, &Entry)],
 ) {
     // A plugin's schema is checked when the plugin is loaded.
-    let Ok(validator) = jsonschema::validator_for(schema) else { return };
+    let Ok(validator) = jsonschema::validator_for(schema) else {
+        return;
+    };
     let instance = Value::Object(configuration.clone());
     for error in validator.iter_errors(&instance) {
         let pointer = error.instance_path().to_string();
@@ -64,17 +74,32 @@ fn sentence(
     match error.kind() {
         ValidationErrorKind::Required { property } => {
             let property = property.as_str().unwrap_or_default();
-            ("missing_key", format!("{pointer}/{property}"), format!("`{property}` is missing"))
+            (
+                "missing_key",
+                format!("{pointer}/{property}"),
+                format!("`{property}` is missing"),
+            )
         }
         ValidationErrorKind::Enum { options } => {
-            let options: Vec<String> =
-                options.as_array().into_iter().flatten().map(plain).collect();
+            let options: Vec<String> = options
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(plain)
+                .collect();
             let options = options.join(", ");
             let found = plain(found);
-            at("not_allowed", format!("`{name}` is `{found}`, but must be one of: {options}"))
+            at(
+                "not_allowed",
+                format!("`{name}` is `{found}`, but must be one of: {options}"),
+            )
         }
         ValidationErrorKind::Type { kind } => {
-            let hint = if found.is_string() { "" } else { "; put text in quotes" };
+            let hint = if found.is_string() {
+                ""
+            } else {
+                "; put text in quotes"
+            };
             let expected = expected(kind);
             at("wrong_type", format!("`{name}` must be {expected}{hint}"))
         }
@@ -88,7 +113,9 @@ fn sentence(
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn expected(kind: &TypeKind) -> String {

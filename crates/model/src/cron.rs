@@ -31,17 +31,30 @@ pub enum CronError {
 /// When it can't be read, or never fires.
 pub fn parse(expression: &str) -> Result<Cron, CronError> {
     let expression = expression.trim();
-    let syntax = |reason: String| CronError::Syntax { expression: expression.to_owned(), reason };
+    let syntax = |reason: String| CronError::Syntax {
+        expression: expression.to_owned(),
+        reason,
+    };
     let fields = expression.split_whitespace().count();
     if !expression.starts_with('@') && !(5..=6).contains(&fields) {
         return Err(syntax(format!(
             "it has {fields} fields; write minute, hour, day, month and weekday, with seconds before them if need be"
         )));
     }
-    let parser =
-        CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-    let cron = parser.parse(expression).map_err(|error| syntax(error.to_string()))?;
-    if can_fire(&cron) { Ok(cron) } else { Err(CronError::Never { expression: expression.to_owned() }) }
+    let parser = CronParser::builder()
+        .seconds(Seconds::Optional)
+        .year(Year::Disallowed)
+        .build();
+    let cron = parser
+        .parse(expression)
+        .map_err(|error| syntax(error.to_string()))?;
+    if can_fire(&cron) {
+        Ok(cron)
+    } else {
+        Err(CronError::Never {
+            expression: expression.to_owned(),
+        })
+    }
 }
 
 /// Looks for one instant. The search ends by itself at the year 5000, and
@@ -58,18 +71,43 @@ mod tests {
     #[test]
     fn reads_what_cron_reads() {
         for expression in [
-            "0 */6 * * *", "0 2 * * 0", "0 2 * * 7", "*/15 * * * * *", "0 0 12 * * ?", "@daily",
-            "@hourly", "0 9 * * MON-FRI", "0 0 L * *", "0 0 15W * *", "0 0 * * 5#2", "0,30 2 * * *",
+            "0 */6 * * *",
+            "0 2 * * 0",
+            "0 2 * * 7",
+            "*/15 * * * * *",
+            "0 0 12 * * ?",
+            "@daily",
+            "@hourly",
+            "0 9 * * MON-FRI",
+            "0 0 L * *",
+            "0 0 15W * *",
+            "0 0 * * 5#2",
+            "0,30 2 * * *",
             "0 0 29 2 *",
         ] {
-            assert!(parse(expression).is_ok(), "{expression}: {:?}", parse(expression).err());
+            assert!(
+                parse(expression).is_ok(),
+                "{expression}: {:?}",
+                parse(expression).err()
+            );
         }
     }
 
     #[test]
     fn refuses_what_it_can_not_read() {
-        for expression in ["", "* * * *", "61 * * * *", "* * * * * * *", "every day", "@sometimes", "0 25 * * *"] {
-            assert!(matches!(parse(expression), Err(CronError::Syntax { .. })), "{expression}");
+        for expression in [
+            "",
+            "* * * *",
+            "61 * * * *",
+            "* * * * * * *",
+            "every day",
+            "@sometimes",
+            "0 25 * * *",
+        ] {
+            assert!(
+                matches!(parse(expression), Err(CronError::Syntax { .. })),
+                "{expression}"
+            );
         }
     }
 
@@ -77,7 +115,10 @@ mod tests {
     fn refuses_what_never_fires_at_once() {
         let before = std::time::Instant::now();
         for expression in ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "* * * 31 2 *"] {
-            assert!(matches!(parse(expression), Err(CronError::Never { .. })), "{expression}");
+            assert!(
+                matches!(parse(expression), Err(CronError::Never { .. })),
+                "{expression}"
+            );
         }
         assert!(before.elapsed().as_secs() < 5, "{:?}", before.elapsed());
     }

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::fields::camel_case;
 use crate::problem::{Location, Problem};
 use crate::spec::JobSpec;
 use crate::tree::{Kind, Node};
-use crate::fields::camel_case;
 
 /// A job as understood, with the places of its text.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +27,13 @@ impl JobDocument {
         configuration: Map<String, Value>,
         normal: Map<String, Value>,
     ) -> Self {
-        Self { spec, configuration, warnings: Vec::new(), normal, root }
+        Self {
+            spec,
+            configuration,
+            warnings: Vec::new(),
+            normal,
+            root,
+        }
     }
 
     /// The job as JSON, with today's spelling of each key.
@@ -47,7 +53,9 @@ impl JobDocument {
     #[must_use]
     pub fn locate_within(&self, pointer: &str, line: u32, column: u32) -> Option<Location> {
         let node = self.find(pointer)?;
-        let Some(text) = node.text_place else { return Some(node.place) };
+        let Some(text) = node.text_place else {
+            return Some(node.place);
+        };
         Some(Location {
             line: text.line.saturating_add(line.saturating_sub(1)),
             column: text.column.saturating_add(column.saturating_sub(1)),

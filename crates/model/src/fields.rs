@@ -54,7 +54,9 @@ impl<'a> Fields<'a> {
     pub(crate) fn take(&mut self, key: &'static str, spellings: &[&str]) -> Option<Taken<'a>> {
         self.known.push(key);
         let matches = |entry: &Entry| {
-            entry.key == key || camel_case(&entry.key) == key || spellings.contains(&entry.key.as_str())
+            entry.key == key
+                || camel_case(&entry.key) == key
+                || spellings.contains(&entry.key.as_str())
         };
         let mut found: Option<&'a Entry> = None;
         for (index, entry) in self.entries.iter().enumerate() {
@@ -63,24 +65,36 @@ impl<'a> Fields<'a> {
             }
             self.taken[index] = true;
             match found {
-                Some(first) => duplicate(self.problems, &entry.key, entry.key_place, first.key_place),
+                Some(first) => {
+                    duplicate(self.problems, &entry.key, entry.key_place, first.key_place)
+                }
                 None => found = Some(entry),
             }
         }
         let entry = found?;
         self.normal.insert(key.to_owned(), entry.value.to_json());
-        Some(Taken { key: &entry.key, node: &entry.value })
+        Some(Taken {
+            key: &entry.key,
+            node: &entry.value,
+        })
     }
 
     /// The value of a key that was taken.
     pub(crate) fn node(&self, key: &str) -> Option<&'a Node> {
-        let found = self.entries.iter().find(|entry| camel_case(&entry.key) == key);
+        let found = self
+            .entries
+            .iter()
+            .find(|entry| camel_case(&entry.key) == key);
         found.map(|entry| &entry.value)
     }
 
     /// The keys that nobody took, with what the caller knows of them.
     pub(crate) fn rest(&self) -> impl Iterator<Item = &'a Entry> {
-        let left = self.entries.iter().zip(&self.taken).filter(|(_, taken)| !**taken);
+        let left = self
+            .entries
+            .iter()
+            .zip(&self.taken)
+            .filter(|(_, taken)| !**taken);
         left.map(|(entry, _)| entry).collect::<Vec<_>>().into_iter()
     }
 
@@ -93,7 +107,11 @@ impl<'a> Fields<'a> {
 
     /// Reports one key as unknown.
     pub(crate) fn unknown(&self, entry: &Entry, more: &[String]) {
-        let known = self.known.iter().copied().chain(more.iter().map(String::as_str));
+        let known = self
+            .known
+            .iter()
+            .copied()
+            .chain(more.iter().map(String::as_str));
         let mut names: Vec<&str> = known.clone().collect();
         let hint = match nearest(&entry.key, known) {
             Some(meant) => did_you_mean(meant),
@@ -104,11 +122,21 @@ impl<'a> Fields<'a> {
         };
         let pointer = self.pointer_to(&entry.key);
         let message = format!("the key `{}` is not known", entry.key);
-        self.problems.error("unknown_key", &pointer, entry.key_place, message, Some(hint));
+        self.problems.error(
+            "unknown_key",
+            &pointer,
+            entry.key_place,
+            message,
+            Some(hint),
+        );
     }
 
     pub(crate) fn pointer_to(&self, key: &str) -> String {
-        format!("{}/{}", self.pointer, key.replace('~', "~0").replace('/', "~1"))
+        format!(
+            "{}/{}",
+            self.pointer,
+            key.replace('~', "~0").replace('/', "~1")
+        )
     }
 
     /// Reports a value.
@@ -120,7 +148,13 @@ impl<'a> Fields<'a> {
         hint: Option<&str>,
     ) {
         let pointer = self.pointer_to(taken.key);
-        self.problems.error(code, &pointer, taken.node.place, message, hint.map(str::to_owned));
+        self.problems.error(
+            code,
+            &pointer,
+            taken.node.place,
+            message,
+            hint.map(str::to_owned),
+        );
     }
 
     fn wrong_type(&self, taken: &Taken<'_>, expected: &str, hint: Option<&str>) {
@@ -165,12 +199,15 @@ impl<'a> Fields<'a> {
     pub(crate) fn missing(&self, key: &str) {
         let pointer = self.pointer_to(key);
         let message = format!("`{key}` is missing");
-        self.problems.error("missing_key", &pointer, self.place, message, None);
+        self.problems
+            .error("missing_key", &pointer, self.place, message, None);
     }
 
     pub(crate) fn boolean(&mut self, key: &'static str) -> Option<bool> {
         let taken = self.take(key, &[])?;
-        if let Kind::Bool(value) = taken.node.kind { return Some(value) }
+        if let Kind::Bool(value) = taken.node.kind {
+            return Some(value);
+        }
         self.wrong_type(&taken, "true or false", None);
         None
     }
@@ -197,7 +234,10 @@ impl<'a> Fields<'a> {
             return Some(*value);
         }
         let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let message = format!("`{key}` is `{text}`, but must be one of: {}", names.join(", "));
+        let message = format!(
+            "`{key}` is `{text}`, but must be one of: {}",
+            names.join(", ")
+        );
         self.wrong(&taken, "not_allowed", message, None);
         None
     }
@@ -206,11 +246,15 @@ impl<'a> Fields<'a> {
     pub(crate) fn duration(&mut self, key: &'static str, most: Duration) -> Option<Duration> {
         let taken = self.take(key, &[])?;
         let value = match &taken.node.kind {
-            Kind::Number(number) => number.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            Kind::Number(number) => number
+                .as_f64()
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             Kind::Text(text) => humantime::parse_duration(text).ok(),
             _ => None,
         };
-        if let Some(value) = value.filter(|value| *value <= most) { return Some(value) }
+        if let Some(value) = value.filter(|value| *value <= most) {
+            return Some(value);
+        }
         let message = format!(
             "`{key}` must be a length of time from 0 to {} days: a number of seconds, or text such as `90s` or `1h30m`",
             most.as_secs() / 86_400

@@ -35,7 +35,13 @@ fn of_type(job_type: &JobTypeSchema) -> Value {
     let mut own = job_type.schema.clone();
     if let Some(own) = own.as_object_mut() {
         // What a type calls its schema says nothing about a whole job.
-        for key in ["$schema", "$id", "title", "additionalProperties", "unevaluatedProperties"] {
+        for key in [
+            "$schema",
+            "$id",
+            "title",
+            "additionalProperties",
+            "unevaluatedProperties",
+        ] {
             own.remove(key);
         }
     }

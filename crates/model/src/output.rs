@@ -30,7 +30,10 @@ pub struct OutputChunk {
     pub bytes: Vec<u8>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }

@@ -30,21 +30,36 @@ fn within<T>(
     let mut inner = Fields::of(taken.node, &pointer, fields.problems)?;
     let value = read(&mut inner);
     inner.refuse_rest();
-    fields.normal.insert(key.to_owned(), Value::Object(inner.normal));
+    fields
+        .normal
+        .insert(key.to_owned(), Value::Object(inner.normal));
     Some(value)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "bounded by what `count` allows")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "bounded by what `count` allows"
+)]
 fn small(fields: &mut Fields<'_>, key: &'static str, least: u64, most: u32) -> Option<u32> {
-    fields.count(key, least, u64::from(most)).map(|count| count as u32)
+    fields
+        .count(key, least, u64::from(most))
+        .map(|count| count as u32)
 }
 
 pub(crate) fn retry_policy(fields: &mut Fields<'_>) -> Option<RetryPolicy> {
     within(fields, "retryPolicy", |policy| RetryPolicy {
         max_retries: small(policy, "maxRetries", 0, 100).unwrap_or(0),
-        retry_delay: policy.duration("retryDelay", WEEK).unwrap_or(Duration::from_secs(30)),
+        retry_delay: policy
+            .duration("retryDelay", WEEK)
+            .unwrap_or(Duration::from_secs(30)),
         backoff: policy
-            .word("backoff", &[("fixed", Backoff::Fixed), ("exponential", Backoff::Exponential)])
+            .word(
+                "backoff",
+                &[
+                    ("fixed", Backoff::Fixed),
+                    ("exponential", Backoff::Exponential),
+                ],
+            )
             .unwrap_or(Backoff::Fixed),
         max_delay: policy.duration("maxDelay", WEEK),
         jitter: policy.duration("jitter", WEEK).unwrap_or_default(),
@@ -53,14 +68,21 @@ pub(crate) fn retry_policy(fields: &mut Fields<'_>) -> Option<RetryPolicy> {
 }
 
 fn words(fields: &mut Fields<'_>, key: &'static str) -> Vec<String> {
-    let Some(taken) = fields.take(key, &[]) else { return Vec::new() };
+    let Some(taken) = fields.take(key, &[]) else {
+        return Vec::new();
+    };
     if let Kind::List(items) = &taken.node.kind {
         let texts: Option<Vec<String>> = items.iter().map(text).collect();
         if let Some(texts) = texts {
             return texts;
         }
     }
-    fields.wrong(&taken, "wrong_type", format!("`{key}` must be a list of words"), None);
+    fields.wrong(
+        &taken,
+        "wrong_type",
+        format!("`{key}` must be a list of words"),
+        None,
+    );
     Vec::new()
 }
 
@@ -80,9 +102,14 @@ pub(crate) fn concurrency(fields: &mut Fields<'_>) -> Concurrency {
     ];
     let given = within(fields, "concurrency", |concurrency| Concurrency {
         limit: small(concurrency, "limit", 1, 10_000).unwrap_or(1),
-        policy: concurrency.word("policy", &words).unwrap_or(ConcurrencyPolicy::Skip),
+        policy: concurrency
+            .word("policy", &words)
+            .unwrap_or(ConcurrencyPolicy::Skip),
     });
-    given.unwrap_or(Concurrency { limit: 1, policy: ConcurrencyPolicy::Skip })
+    given.unwrap_or(Concurrency {
+        limit: 1,
+        policy: ConcurrencyPolicy::Skip,
+    })
 }
 
 pub(crate) fn catch_up(fields: &mut Fields<'_>) -> CatchUp {
@@ -91,8 +118,11 @@ pub(crate) fn catch_up(fields: &mut Fields<'_>) -> CatchUp {
         ("latest", CatchUpPolicy::Latest),
         ("all", CatchUpPolicy::All),
     ];
-    let usual =
-        CatchUp { policy: CatchUpPolicy::Latest, window: Duration::from_secs(3600), max: 100 };
+    let usual = CatchUp {
+        policy: CatchUpPolicy::Latest,
+        window: Duration::from_secs(3600),
+        max: 100,
+    };
     let given = within(fields, "catchUp", |catch_up| CatchUp {
         policy: catch_up.word("policy", &words).unwrap_or(usual.policy),
         window: catch_up.duration("window", YEAR).unwrap_or(usual.window),
@@ -116,7 +146,10 @@ fn size(fields: &mut Fields<'_>, key: &'static str) -> Option<u64> {
     let taken = fields.take(key, &[])?;
     let bytes = match &taken.node.kind {
         Kind::Number(number) => number.as_u64(),
-        Kind::Text(text) => text.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64()),
+        Kind::Text(text) => text
+            .parse::<bytesize::ByteSize>()
+            .ok()
+            .map(|size| size.as_u64()),
         _ => None,
     };
     if let Some(bytes) = bytes.filter(|bytes| *bytes > 0) {
@@ -128,7 +161,9 @@ fn size(fields: &mut Fields<'_>, key: &'static str) -> Option<u64> {
 }
 
 pub(crate) fn metadata(fields: &mut Fields<'_>) -> Map<String, Value> {
-    let Some(taken) = fields.take("metadata", &[]) else { return Map::new() };
+    let Some(taken) = fields.take("metadata", &[]) else {
+        return Map::new();
+    };
     match taken.node.to_json() {
         Value::Object(metadata) => metadata,
         Value::Null => Map::new(),
@@ -140,9 +175,16 @@ pub(crate) fn metadata(fields: &mut Fields<'_>) -> Map<String, Value> {
 }
 
 pub(crate) fn environment(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
-    let Some(taken) = fields.take("environment", &[]) else { return BTreeMap::new() };
+    let Some(taken) = fields.take("environment", &[]) else {
+        return BTreeMap::new();
+    };
     let Kind::Map(entries) = &taken.node.kind else {
-        fields.wrong(&taken, "wrong_type", "`environment` must be a mapping of names and texts", None);
+        fields.wrong(
+            &taken,
+            "wrong_type",
+            "`environment` must be a mapping of names and texts",
+            None,
+        );
         return BTreeMap::new();
     };
     let mut variables = BTreeMap::new();
@@ -154,9 +196,14 @@ pub(crate) fn environment(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
             }
             _ => {
                 let pointer = format!("/environment/{}", entry.key);
-                let message = format!("the variable `{}` must have a plain name and a text", entry.key);
+                let message = format!(
+                    "the variable `{}` must have a plain name and a text",
+                    entry.key
+                );
                 let hint = Some("put numbers, true and false in quotes".to_owned());
-                fields.problems.error("wrong_type", &pointer, entry.value.place, message, hint);
+                fields
+                    .problems
+                    .error("wrong_type", &pointer, entry.value.place, message, hint);
             }
         }
     }
@@ -177,16 +224,22 @@ pub(crate) fn notifications(fields: &mut Fields<'_>) -> Option<Value> {
 
 /// A list of `{name, value}`, a mapping, or a list of `key=value`.
 pub(crate) fn parameters(fields: &mut Fields<'_>) -> Vec<Parameter> {
-    let Some(taken) = fields.take("parameters", &[]) else { return Vec::new() };
+    let Some(taken) = fields.take("parameters", &[]) else {
+        return Vec::new();
+    };
     let parameters: Vec<Parameter> = match &taken.node.kind {
         Kind::Null => Vec::new(),
         Kind::Map(entries) => entries
             .iter()
-            .map(|entry| Parameter { name: entry.key.clone(), value: entry.value.to_json() })
+            .map(|entry| Parameter {
+                name: entry.key.clone(),
+                value: entry.value.to_json(),
+            })
             .collect(),
-        Kind::List(items) => {
-            items.iter().filter_map(|item| parameter(fields, &taken, item)).collect()
-        }
+        Kind::List(items) => items
+            .iter()
+            .filter_map(|item| parameter(fields, &taken, item))
+            .collect(),
         _ => {
             let message = "`parameters` must be a list of names and values, or a mapping";
             fields.wrong(&taken, "wrong_type", message, None);
@@ -194,13 +247,20 @@ pub(crate) fn parameters(fields: &mut Fields<'_>) -> Vec<Parameter> {
         }
     };
     for (index, parameter) in parameters.iter().enumerate() {
-        if parameters[..index].iter().any(|earlier| earlier.name == parameter.name) {
+        if parameters[..index]
+            .iter()
+            .any(|earlier| earlier.name == parameter.name)
+        {
             let message = format!("the parameter `{}` is given twice", parameter.name);
             fields.wrong(&taken, "duplicate_key", message, Some("keep one of them"));
         }
     }
-    let normal = parameters.iter().map(|one| json!({ "name": one.name, "value": one.value }));
-    fields.normal.insert("parameters".to_owned(), normal.collect());
+    let normal = parameters
+        .iter()
+        .map(|one| json!({ "name": one.name, "value": one.value }));
+    fields
+        .normal
+        .insert("parameters".to_owned(), normal.collect());
     parameters
 }
 
@@ -215,16 +275,24 @@ fn parameter(fields: &Fields<'_>, taken: &Taken<'_>, item: &Node) -> Option<Para
                 inner.missing("value");
             }
             inner.refuse_rest();
-            Some(Parameter { name: name?.0, value: value?.node.to_json() })
+            Some(Parameter {
+                name: name?.0,
+                value: value?.node.to_json(),
+            })
         }
         Kind::Text(text) if !text.starts_with('=') && text.contains('=') => {
             let (name, value) = text.split_once('=')?;
-            Some(Parameter { name: name.trim().to_owned(), value: value.into() })
+            Some(Parameter {
+                name: name.trim().to_owned(),
+                value: value.into(),
+            })
         }
         _ => {
             let hint = Some("write `- {name: Level, value: Info}` or `- Level=Info`".to_owned());
             let message = "a parameter must have a name and a value";
-            fields.problems.error("wrong_type", "/parameters", item.place, message, hint);
+            fields
+                .problems
+                .error("wrong_type", "/parameters", item.place, message, hint);
             None
         }
     }

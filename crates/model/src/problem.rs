@@ -109,7 +109,10 @@ pub(crate) fn nearest<'a>(
 ) -> Option<&'a str> {
     let lower = word.to_lowercase();
     let rated = candidates.into_iter().map(|candidate| {
-        (strsim::normalized_damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate)
+        (
+            strsim::normalized_damerau_levenshtein(&lower, &candidate.to_lowercase()),
+            candidate,
+        )
     });
     rated
         .filter(|(likeness, _)| *likeness >= 0.6)

@@ -82,11 +82,18 @@ fn read(
     let limits = parts::limits(&mut fields);
     let environment = parts::environment(&mut fields);
     let notifications = parts::notifications(&mut fields);
-    let words = [("fail", OnInterrupted::Fail), ("retry", OnInterrupted::Retry)];
-    let on_interrupted = fields.word("onInterrupted", &words).unwrap_or(OnInterrupted::Fail);
+    let words = [
+        ("fail", OnInterrupted::Fail),
+        ("retry", OnInterrupted::Retry),
+    ];
+    let on_interrupted = fields
+        .word("onInterrupted", &words)
+        .unwrap_or(OnInterrupted::Fail);
     // Without a known type nobody can tell which other keys are right.
     let job_type = job_type?;
-    fields.normal.insert("type".to_owned(), job_type.name.clone().into());
+    fields
+        .normal
+        .insert("type".to_owned(), job_type.name.clone().into());
     let configuration = configuration::take(&mut fields, &job_type.schema);
     fields.normal.extend(configuration.clone());
     let spec = JobSpec {
@@ -117,7 +124,12 @@ fn id(fields: &mut Fields<'_>) -> Option<String> {
         return Some(id);
     }
     let hint = "use letters, digits, `-`, `_` and `.`, for example `nightly-backup`";
-    fields.wrong(&taken, "bad_id", format!("the id `{id}` {reason}"), Some(hint));
+    fields.wrong(
+        &taken,
+        "bad_id",
+        format!("the id `{id}` {reason}"),
+        Some(hint),
+    );
     None
 }
 
@@ -125,7 +137,9 @@ fn id(fields: &mut Fields<'_>) -> Option<String> {
 fn id_mistake(id: &str) -> &'static str {
     match id {
         _ if id.chars().count() > LONGEST_ID => "is longer than 200 characters",
-        _ if id.chars().any(|one| one == '/' || one == '\\') => "contains `/` or `\\`, which no path of the API can carry",
+        _ if id.chars().any(|one| one == '/' || one == '\\') => {
+            "contains `/` or `\\`, which no path of the API can carry"
+        }
         _ if id.chars().any(char::is_control) => "contains a control character",
         _ if id.trim() != id => "begins or ends with a blank",
         "." | ".." => "is a step in a path",
@@ -138,7 +152,10 @@ fn id_mistake(id: &str) -> &'static str {
 fn job_type<'t>(fields: &mut Fields<'_>, types: &'t [JobTypeSchema]) -> Option<&'t JobTypeSchema> {
     let (name, taken) = fields.required_text("type")?;
     let lower = name.to_lowercase();
-    if let Some(found) = types.iter().find(|known| known.name.to_lowercase() == lower) {
+    if let Some(found) = types
+        .iter()
+        .find(|known| known.name.to_lowercase() == lower)
+    {
         return Some(found);
     }
     let names: Vec<&str> = types.iter().map(|known| known.name.as_str()).collect();
@@ -146,8 +163,10 @@ fn job_type<'t>(fields: &mut Fields<'_>, types: &'t [JobTypeSchema]) -> Option<&
         Some(meant) => did_you_mean(meant),
         None => format!("known here: {}", names.join(", ")),
     };
-    let message =
-        format!("the job type `{name}` is not installed; there are {}", names.join(", "));
+    let message = format!(
+        "the job type `{name}` is not installed; there are {}",
+        names.join(", ")
+    );
     fields.wrong(&taken, "unknown_type", message, Some(&hint));
     None
 }
@@ -156,8 +175,16 @@ fn timeout(fields: &mut Fields<'_>) -> Option<Duration> {
     let given = fields.duration("timeout", LONGEST_TIMEOUT);
     match given {
         Some(Duration::ZERO) => {
-            let taken = Taken { key: "timeout", node: fields.node("timeout")? };
-            fields.wrong(&taken, "out_of_range", "`timeout` must be longer than nothing", None);
+            let taken = Taken {
+                key: "timeout",
+                node: fields.node("timeout")?,
+            };
+            fields.wrong(
+                &taken,
+                "out_of_range",
+                "`timeout` must be longer than nothing",
+                None,
+            );
             None
         }
         Some(timeout) => Some(timeout),

@@ -55,7 +55,10 @@ pub(crate) fn read(
 ) -> Option<(Schedule, serde_json::Value)> {
     let mut fields = Fields::of(node, pointer, problems)?;
     let kinds = [
-        ("cron", Kind::Cron), ("interval", Kind::Interval), ("once", Kind::Once), ("date", Kind::Once),
+        ("cron", Kind::Cron),
+        ("interval", Kind::Interval),
+        ("once", Kind::Once),
+        ("date", Kind::Once),
     ];
     let kind = fields.word("type", &kinds);
     let timezone = timezone(&mut fields);
@@ -67,7 +70,12 @@ pub(crate) fn read(
         Kind::Cron => expression(&mut fields).map(Trigger::Cron),
         Kind::Interval => interval(&mut fields).map(Trigger::Interval),
         Kind::Once => {
-            let at = instant(&mut fields, "at", &["run_date", "runDate", "runAt", "run_at"], zone);
+            let at = instant(
+                &mut fields,
+                "at",
+                &["run_date", "runDate", "runAt", "run_at"],
+                zone,
+            );
             if at.is_none() && !fields.normal.contains_key("at") {
                 fields.missing("at");
             }
@@ -86,7 +94,16 @@ pub(crate) fn read(
     fields.refuse_rest();
     timezone?;
     let normal = serde_json::Value::Object(fields.normal);
-    Some((Schedule { trigger: trigger?, timezone: zone, start_date, end_date, jitter }, normal))
+    Some((
+        Schedule {
+            trigger: trigger?,
+            timezone: zone,
+            start_date,
+            end_date,
+            jitter,
+        },
+        normal,
+    ))
 }
 
 fn timezone(fields: &mut Fields<'_>) -> Option<Tz> {
@@ -124,7 +141,8 @@ fn expression(fields: &mut Fields<'_>) -> Option<String> {
             None
         }
         Err(error @ cron::CronError::Syntax { .. }) => {
-            let hint = "five fields: minute hour day month weekday, e.g. `0 2 * * 0`; 0 and 7 are Sunday";
+            let hint =
+                "five fields: minute hour day month weekday, e.g. `0 2 * * 0`; 0 and 7 are Sunday";
             fields.wrong(&taken, "bad_cron", error.to_string(), Some(hint));
             None
         }
@@ -145,7 +163,9 @@ fn interval(fields: &mut Fields<'_>) -> Option<Duration> {
     };
     if every == Some(Duration::ZERO) {
         let message = "the interval must be longer than nothing";
-        fields.problems.error("out_of_range", &fields.pointer, fields.place, message, None);
+        fields
+            .problems
+            .error("out_of_range", &fields.pointer, fields.place, message, None);
         return None;
     }
     every
@@ -154,7 +174,13 @@ fn interval(fields: &mut Fields<'_>) -> Option<Duration> {
 fn parts(fields: &Fields<'_>, taken: &Taken<'_>) -> Option<Duration> {
     let pointer = fields.pointer_to(taken.key);
     let mut parts = Fields::of(taken.node, &pointer, fields.problems)?;
-    let units = [("weeks", 604_800), ("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1)];
+    let units = [
+        ("weeks", 604_800),
+        ("days", 86_400),
+        ("hours", 3_600),
+        ("minutes", 60),
+        ("seconds", 1),
+    ];
     let mut sum = 0;
     for (unit, seconds) in units {
         sum += parts.count(unit, 0, 100_000).unwrap_or(0) * seconds;
@@ -172,14 +198,26 @@ fn instant(
 ) -> Option<DateTime<Utc>> {
     let taken = fields.take(key, spellings)?;
     let crate::tree::Kind::Text(text) = &taken.node.kind else {
-        fields.wrong(&taken, "wrong_type", format!("`{}` must be text", taken.key), None);
+        fields.wrong(
+            &taken,
+            "wrong_type",
+            format!("`{}` must be text", taken.key),
+            None,
+        );
         return None;
     };
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Some(instant.to_utc());
     }
-    let formats = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
-    let local = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+    let formats = [
+        "%Y-%m-%dT%H:%M:%S",
+        "%Y-%m-%d %H:%M:%S",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d %H:%M",
+    ];
+    let local = formats
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
     let Some(local) = local else {
         let hint = "write it as `2027-03-28T09:00:00`, in the schedule's zone, or with an offset";
         let message = format!("`{text}` is no date and time");

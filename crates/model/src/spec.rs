@@ -48,13 +48,17 @@ impl JobSpec {
     /// The zone of its schedule; `UTC` without one.
     #[must_use]
     pub fn timezone(&self) -> &'static str {
-        self.schedule.as_ref().map_or("UTC", |schedule| schedule.timezone.name())
+        self.schedule
+            .as_ref()
+            .map_or("UTC", |schedule| schedule.timezone.name())
     }
 
     /// How often a failed run is tried again.
     #[must_use]
     pub fn max_retries(&self) -> u32 {
-        self.retry_policy.as_ref().map_or(0, |policy| policy.max_retries)
+        self.retry_policy
+            .as_ref()
+            .map_or(0, |policy| policy.max_retries)
     }
 }
 

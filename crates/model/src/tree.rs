@@ -68,8 +68,9 @@ impl Node {
             Kind::List(items) => items.iter().map(Self::to_json).collect(),
             Kind::Map(entries) => {
                 let entries = entries.iter();
-                let object: Map<String, Value> =
-                    entries.map(|entry| (entry.key.clone(), entry.value.to_json())).collect();
+                let object: Map<String, Value> = entries
+                    .map(|entry| (entry.key.clone(), entry.value.to_json()))
+                    .collect();
                 Value::Object(object)
             }
         }
@@ -91,14 +92,26 @@ impl Node {
 /// Reads a text. None when it has no tree; the problems say why.
 pub(crate) fn read(text: &str, problems: &Problems) -> Option<Node> {
     if text.len() > LONGEST {
-        let message = format!("the job has {} bytes; at most {LONGEST} are read", text.len());
+        let message = format!(
+            "the job has {} bytes; at most {LONGEST} are read",
+            text.len()
+        );
         problems.error("too_large", "", Location::START, message, None);
         return None;
     }
     if let Some(offset) = text.find('\0') {
         let line = text[..offset].matches('\n').count() + 1;
-        let place = Location { line: u32::try_from(line).unwrap_or(u32::MAX), column: 1 };
-        problems.error("syntax", "", place, "the text contains a NUL character", None);
+        let place = Location {
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: 1,
+        };
+        problems.error(
+            "syntax",
+            "",
+            place,
+            "the text contains a NUL character",
+            None,
+        );
         return None;
     }
     let mut builder = Builder {
@@ -141,9 +154,12 @@ impl<'a> Builder<'a> {
                 event => root = Some(self.node(event, &span, 0)?),
             }
         }
-        if let Some(root) = root { return Ok(root) }
+        if let Some(root) = root {
+            return Ok(root);
+        }
         let hint = Some("a job needs at least `id`, `name` and `type`".to_owned());
-        self.problems.error("empty", "", Location::START, "the text holds no job", hint);
+        self.problems
+            .error("empty", "", Location::START, "the text holds no job", hint);
         Err(Stop)
     }
 
@@ -158,7 +174,8 @@ impl<'a> Builder<'a> {
                 let place = location(error.marker());
                 let message = format!("this is not YAML: {}", error.info());
                 let hint = "check indentation, quotes and brackets here and just above".to_owned();
-                self.problems.error("syntax", "", place, message, Some(hint));
+                self.problems
+                    .error("syntax", "", place, message, Some(hint));
                 Err(Stop)
             }
             None => Ok((Event::StreamEnd, Span::default())),
@@ -182,9 +199,20 @@ impl<'a> Builder<'a> {
             Event::SequenceStart(_, anchor, _) => (self.list(depth)?, anchor, None),
             Event::MappingStart(_, anchor, _) => (self.map(depth)?, anchor, None),
             Event::Alias(anchor) => return self.alias(anchor, span),
-            _ => return self.fail("syntax", span, "something else than a value stands here".to_owned(), None),
+            _ => {
+                return self.fail(
+                    "syntax",
+                    span,
+                    "something else than a value stands here".to_owned(),
+                    None,
+                );
+            }
         };
-        let node = Node { kind, place, text_place };
+        let node = Node {
+            kind,
+            place,
+            text_place,
+        };
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -225,7 +253,11 @@ impl<'a> Builder<'a> {
             };
             match entries.iter().find(|entry| entry.key == key) {
                 Some(first) => duplicate(self.problems, &key, key_place, first.key_place),
-                None => entries.push(Entry { key, key_place, value }),
+                None => entries.push(Entry {
+                    key,
+                    key_place,
+                    value,
+                }),
             }
         }
     }
@@ -247,8 +279,9 @@ impl<'a> Builder<'a> {
         if self.nodes <= MOST_NODES && self.text <= MOST_TEXT {
             return Ok(());
         }
-        let message =
-            format!("the job is too large with its aliases written out: at most {MOST_NODES} values and {MOST_TEXT} bytes");
+        let message = format!(
+            "the job is too large with its aliases written out: at most {MOST_NODES} values and {MOST_TEXT} bytes"
+        );
         let hint = Some("use fewer aliases".to_owned());
         self.fail("too_large", span, message, hint)
     }
@@ -260,21 +293,28 @@ impl<'a> Builder<'a> {
         message: String,
         hint: Option<String>,
     ) -> Result<T, Stop> {
-        self.problems.error(code, "", location(&span.start), message, hint);
+        self.problems
+            .error(code, "", location(&span.start), message, hint);
         Err(Stop)
     }
 }
 
 /// Reports a key that is given twice.
 pub(crate) fn duplicate(problems: &Problems, key: &str, place: Location, first: Location) {
-    let message = format!("`{key}` is given twice; the first stands in line {}", first.line);
+    let message = format!(
+        "`{key}` is given twice; the first stands in line {}",
+        first.line
+    );
     let hint = Some("keep one of them".to_owned());
     problems.error("duplicate_key", &format!("/{key}"), place, message, hint);
 }
 
 fn location(marker: &granit_parser::Marker) -> Location {
     let from_one = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    Location { line: from_one(marker.line().max(1)), column: from_one(marker.col() + 1) }
+    Location {
+        line: from_one(marker.line().max(1)),
+        column: from_one(marker.col() + 1),
+    }
 }
 
 /// A scalar by YAML's core schema. Numbers that JSON can't hold without loss,
@@ -309,9 +349,15 @@ fn number(text: &str) -> Option<Number> {
         return None;
     }
     if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return plain.parse::<i64>().map(Number::from).or_else(|_| plain.parse::<u64>().map(Number::from)).ok();
+        return plain
+            .parse::<i64>()
+            .map(Number::from)
+            .or_else(|_| plain.parse::<u64>().map(Number::from))
+            .ok();
     }
-    let is_float = digits.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
+    let is_float = digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
     if !is_float || digits.len() > 17 {
         return None;
     }

@@ -1,6 +1,9 @@
 //! The Rust side of `wit/`, generated. The only place that names its path.
 
-#[expect(missing_docs, reason = "generated; the WIT files carry the documentation")]
+#[expect(
+    missing_docs,
+    reason = "generated; the WIT files carry the documentation"
+)]
 mod generated {
     wasmtime::component::bindgen!({
         path: "../../wit",

@@ -40,7 +40,14 @@ pub(crate) async fn run(parts: &PluginParts, request: RunRequest) -> RunReport {
     )
     .with_environment(request.environment);
     let mut store = bounded_store(parts, scope.clone(), request.parameters);
-    let call = bounded_call(parts, &scope, &mut store, &request.configuration, &request.cancel).await;
+    let call = bounded_call(
+        parts,
+        &scope,
+        &mut store,
+        &request.configuration,
+        &request.cancel,
+    )
+    .await;
     if let Some(Err(error)) = &call {
         verdict::log_crash(&parts.hash, &scope, error);
     }
@@ -48,13 +55,22 @@ pub(crate) async fn run(parts: &PluginParts, request: RunRequest) -> RunReport {
     // can be ended with care.
     let mut state = store.into_data();
     let end = verdict::end(call, &state);
-    let mut cost = Cost { cpu_time: state.meter.used(), peak_memory: state.limiter.peak() };
+    let mut cost = Cost {
+        cpu_time: state.meter.used(),
+        peak_memory: state.limiter.peak(),
+    };
     for capability in &mut state.capabilities {
         cost = cost.and(capability.end().await);
     }
     let steps = state.steps.conclude();
     let (output, output_summary) = scope.output().take();
-    RunReport { end, steps, output, output_summary, cost }
+    RunReport {
+        end,
+        steps,
+        output,
+        output_summary,
+        cost,
+    }
 }
 
 impl PluginParts {
@@ -64,7 +80,10 @@ impl PluginParts {
         let meter = Arc::clone(&store.data().meter);
         let asked = async {
             let plugin = self.ready.instantiate_async(&mut store).await?;
-            plugin.jobcell_plugin_job_type().call_describe(&mut store).await
+            plugin
+                .jobcell_plugin_job_type()
+                .call_describe(&mut store)
+                .await
         };
         let said: wasmtime::Result<job_type::Description> = self.ask(asked, meter).await?;
         let said = said.map_err(|error| verdict::crash(&error, store.data()).message)?;
@@ -80,21 +99,23 @@ impl PluginParts {
         let meter = Arc::clone(&store.data().meter);
         let asked = async {
             let plugin = self.ready.instantiate_async(&mut store).await?;
-            plugin.jobcell_plugin_job_type().call_validate(&mut store, configuration).await
+            plugin
+                .jobcell_plugin_job_type()
+                .call_validate(&mut store, configuration)
+                .await
         };
         match self.ask(asked, meter).await {
             Ok(Ok(problems)) => Ok(problems),
             Ok(Err(error)) => Err(verdict::crash(&error, store.data())),
-            Err(message) => Err(RunFailure { code: "plugin_error".to_owned(), message }),
+            Err(message) => Err(RunFailure {
+                code: "plugin_error".to_owned(),
+                message,
+            }),
         }
     }
 
     /// Waits for an answer, but not for ever.
-    async fn ask<T>(
-        &self,
-        asked: impl Future<Output = T>,
-        meter: Arc<Meter>,
-    ) -> Result<T, String> {
+    async fn ask<T>(&self, asked: impl Future<Output = T>, meter: Arc<Meter>) -> Result<T, String> {
         let _ticking = self.instances.ticker.tick();
         let bounded = async {
             let place = self.instances.free.acquire().await;
@@ -108,7 +129,10 @@ impl PluginParts {
 
 /// A store without limits, for the floor that benches compare a run with.
 pub(crate) fn bare_store(parts: &PluginParts) -> Store<RunState> {
-    let mut store = Store::new(&parts.engine, RunState::new(asking_scope(), &[], Vec::new()));
+    let mut store = Store::new(
+        &parts.engine,
+        RunState::new(asking_scope(), &[], Vec::new()),
+    );
     store.set_epoch_deadline(u64::from(u32::MAX));
     store
 }
@@ -146,7 +170,10 @@ async fn bounded_call(
 ) -> CallEnd {
     let _ticking = parts.instances.ticker.tick();
     let meter = Arc::clone(&store.data().meter);
-    let mut call = pin!(Metered::new(call(parts, scope, store, configuration), meter));
+    let mut call = pin!(Metered::new(
+        call(parts, scope, store, configuration),
+        meter
+    ));
     let reason = tokio::select! {
         // A run that ended is not stopped any more.
         biased;
@@ -171,5 +198,8 @@ async fn call(
         reason = scope.stopped() => return Ok(Err(reason.into())),
     };
     let plugin = parts.ready.instantiate_async(&mut *store).await?;
-    plugin.jobcell_plugin_job_type().call_run(store, configuration).await
+    plugin
+        .jobcell_plugin_job_type()
+        .call_run(store, configuration)
+        .await
 }

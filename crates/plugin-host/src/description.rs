@@ -38,13 +38,19 @@ impl Description {
     /// Checks what a plugin said.
     pub(crate) fn read(said: job_type::Description) -> Result<Self, String> {
         let word = |what: &str, text: String| {
-            let fair = !text.is_empty()
-                && text.len() <= LONGEST
-                && !text.chars().any(char::is_control);
-            if fair { Ok(text) } else { Err(format!("its {what} is empty, too long or no plain text")) }
+            let fair =
+                !text.is_empty() && text.len() <= LONGEST && !text.chars().any(char::is_control);
+            if fair {
+                Ok(text)
+            } else {
+                Err(format!("its {what} is empty, too long or no plain text"))
+            }
         };
         let name = word("name", said.name)?;
-        if !name.chars().all(|character| character.is_alphanumeric() || "-_.".contains(character)) {
+        if !name
+            .chars()
+            .all(|character| character.is_alphanumeric() || "-_.".contains(character))
+        {
             return Err(format!("its name `{name}` is no word"));
         }
         let schema: Value = serde_json::from_str(&said.configuration_schema)
@@ -53,7 +59,9 @@ impl Description {
             return Err("its configuration schema is no JSON object".to_owned());
         }
         if let Err(error) = jsonschema::validator_for(&schema) {
-            return Err(format!("its configuration schema is no JSON Schema: {error}"));
+            return Err(format!(
+                "its configuration schema is no JSON Schema: {error}"
+            ));
         }
         let requirement = |asked: job_type::Requirement| Requirement {
             capability: asked.capability,

@@ -29,7 +29,11 @@ pub mod codes {
 }
 
 fn detail(code: &str, message: impl Into<String>) -> Detail {
-    Detail { code: code.to_owned(), message: message.into(), attributes: Vec::new() }
+    Detail {
+        code: code.to_owned(),
+        message: message.into(),
+        attributes: Vec::new(),
+    }
 }
 
 /// An argument that can't be used as it is.
@@ -65,9 +69,16 @@ pub fn other(
 ) -> Failure {
     let attributes = attributes
         .into_iter()
-        .map(|(name, value)| Attribute { name: name.to_owned(), value })
+        .map(|(name, value)| Attribute {
+            name: name.to_owned(),
+            value,
+        })
         .collect();
-    Failure::Other(Detail { code: code.to_owned(), message: message.into(), attributes })
+    Failure::Other(Detail {
+        code: code.to_owned(),
+        message: message.into(),
+        attributes,
+    })
 }
 
 /// A limit of the run was reached.

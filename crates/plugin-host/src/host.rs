@@ -112,7 +112,10 @@ impl PluginHost {
         config: HostConfig,
         capabilities: Vec<Arc<dyn Capability>>,
     ) -> Result<Self, StartError> {
-        let shape = Shape { instances: config.instances, memory: config.guest_memory };
+        let shape = Shape {
+            instances: config.instances,
+            memory: config.guest_memory,
+        };
         let (engine, allocation) = engine::start(shape).map_err(StartError::Engine)?;
         let ticker = Ticker::start(engine.clone(), config.tick).map_err(StartError::Thread)?;
         let free = Semaphore::new(usize::try_from(config.instances).unwrap_or(usize::MAX));
@@ -146,8 +149,9 @@ impl PluginHost {
     /// what it is.
     pub fn load(&self, name: &str, bytes: &[u8]) -> Result<Plugin, LoadError> {
         self.check_form(bytes)?;
-        let component = image::component(&self.engine, self.config.cache_dir.as_deref(), name, bytes)
-            .map_err(LoadError::Compile)?;
+        let component =
+            image::component(&self.engine, self.config.cache_dir.as_deref(), name, bytes)
+                .map_err(LoadError::Compile)?;
         let imports = self.imports(&component)?;
         let capabilities: Vec<Arc<dyn Capability>> = self
             .capabilities
@@ -156,7 +160,9 @@ impl PluginHost {
             .cloned()
             .collect();
         let linker = self.linker(&capabilities).map_err(LoadError::Contract)?;
-        let ready = linker.instantiate_pre(&component).map_err(LoadError::Contract)?;
+        let ready = linker
+            .instantiate_pre(&component)
+            .map_err(LoadError::Contract)?;
         let ready = FullJobTypePre::new(ready).map_err(LoadError::Contract)?;
         let mut parts = PluginParts {
             description: None,
@@ -169,7 +175,9 @@ impl PluginHost {
         };
         let said = describe(&parts).map_err(|reason| LoadError::Description { reason })?;
         parts.description = Some(said);
-        Plugin::new(parts).ok_or_else(|| LoadError::Description { reason: "it is silent".to_owned() })
+        Plugin::new(parts).ok_or_else(|| LoadError::Description {
+            reason: "it is silent".to_owned(),
+        })
     }
 
     fn check_form(&self, bytes: &[u8]) -> Result<(), LoadError> {
@@ -193,13 +201,20 @@ impl PluginHost {
             if let Some(name) = import.strip_prefix(PACKAGE) {
                 let name = name.split('@').next().unwrap_or(name).to_owned();
                 let granted = ["types", "run-context"].contains(&name.as_str())
-                    || self.capabilities.iter().any(|capability| capability.name() == name);
+                    || self
+                        .capabilities
+                        .iter()
+                        .any(|capability| capability.name() == name);
                 if !granted {
-                    return Err(LoadError::Import { import: import.to_owned() });
+                    return Err(LoadError::Import {
+                        import: import.to_owned(),
+                    });
                 }
                 ours.push(name);
             } else if !wasi::is_allowed(import) {
-                return Err(LoadError::Import { import: import.to_owned() });
+                return Err(LoadError::Import {
+                    import: import.to_owned(),
+                });
             }
         }
         Ok(ours)

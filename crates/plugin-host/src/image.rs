@@ -19,7 +19,9 @@ pub(crate) fn component(
     name: &str,
     bytes: &[u8],
 ) -> wasmtime::Result<Component> {
-    let Some(folder) = folder else { return Component::new(engine, bytes) };
+    let Some(folder) = folder else {
+        return Component::new(engine, bytes);
+    };
     let file = folder.join(file_name(engine, name, bytes));
     if let Some(component) = read(engine, &file) {
         return Ok(component);
@@ -38,9 +40,15 @@ pub(crate) fn component(
 /// Keyed by what the component is and by all that its machine code depends on.
 fn file_name(engine: &Engine, name: &str, bytes: &[u8]) -> String {
     let mut compatibility = DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut compatibility);
+    engine
+        .precompile_compatibility_hash()
+        .hash(&mut compatibility);
     let content = blake3::hash(bytes).to_hex();
-    format!("{name}-{}-{:016x}.image", &content[..32], compatibility.finish())
+    format!(
+        "{name}-{}-{:016x}.image",
+        &content[..32],
+        compatibility.finish()
+    )
 }
 
 fn read(engine: &Engine, file: &Path) -> Option<Component> {

@@ -19,7 +19,12 @@ pub(crate) struct MemoryLimiter {
 
 impl MemoryLimiter {
     pub(crate) const fn new(limit: u64) -> Self {
-        Self { limit, used: 0, peak: 0, refused: false }
+        Self {
+            limit,
+            used: 0,
+            peak: 0,
+            refused: false,
+        }
     }
 
     /// The most that was in use, in bytes.

@@ -31,7 +31,11 @@ impl Meter {
     /// All of it, the present poll included.
     pub(crate) fn used(&self) -> Duration {
         let began = self.poll_began.load(Ordering::Relaxed);
-        let going_on = if began == OUTSIDE { 0 } else { self.now().saturating_sub(began) };
+        let going_on = if began == OUTSIDE {
+            0
+        } else {
+            self.now().saturating_sub(began)
+        };
         Duration::from_nanos(self.spent.load(Ordering::Relaxed) + going_on)
     }
 
@@ -45,7 +49,8 @@ impl Meter {
 
     fn leave(&self) {
         let began = self.poll_began.swap(OUTSIDE, Ordering::Relaxed);
-        self.spent.fetch_add(self.now().saturating_sub(began), Ordering::Relaxed);
+        self.spent
+            .fetch_add(self.now().saturating_sub(began), Ordering::Relaxed);
     }
 }
 
@@ -57,7 +62,10 @@ pub(crate) struct Metered<F> {
 
 impl<F: Future> Metered<F> {
     pub(crate) fn new(inner: F, meter: Arc<Meter>) -> Self {
-        Self { inner: Box::pin(inner), meter }
+        Self {
+            inner: Box::pin(inner),
+            meter,
+        }
     }
 }
 

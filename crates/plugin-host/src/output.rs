@@ -93,7 +93,10 @@ impl OutputBuffer {
         }
         chunks.extend(tail);
         kept.tail_bytes = 0;
-        let summary = OutputSummary { dropped_bytes: dropped, ..kept.summary };
+        let summary = OutputSummary {
+            dropped_bytes: dropped,
+            ..kept.summary
+        };
         (RunOutput { chunks }, summary)
     }
 
@@ -140,7 +143,9 @@ impl Kept {
             }
         }
         while self.tail_bytes > limit {
-            let Some(first) = self.tail.front_mut() else { return };
+            let Some(first) = self.tail.front_mut() else {
+                return;
+            };
             let excess = (self.tail_bytes - limit).min(first.bytes.len());
             first.bytes.drain(..excess);
             self.tail_bytes -= excess;
@@ -153,11 +158,18 @@ impl Kept {
 }
 
 fn merges(last: &OutputChunk, stream: OutputStream, at_ms: u64, room: usize) -> bool {
-    last.stream == stream && at_ms.saturating_sub(last.at_ms) <= MERGE_MS && last.bytes.len() <= room
+    last.stream == stream
+        && at_ms.saturating_sub(last.at_ms) <= MERGE_MS
+        && last.bytes.len() <= room
 }
 
 fn piece(stream: OutputStream, at_ms: u64, bytes: &[u8]) -> OutputChunk {
-    OutputChunk { stream, at_ms, dropped_before: 0, bytes: bytes.to_vec() }
+    OutputChunk {
+        stream,
+        at_ms,
+        dropped_before: 0,
+        bytes: bytes.to_vec(),
+    }
 }
 
 #[cfg(test)]
@@ -165,7 +177,11 @@ mod tests {
     use super::*;
 
     fn buffer(head: usize, tail: usize) -> OutputBuffer {
-        let limits = RunLimits { output_head: head, output_tail: tail, ..RunLimits::default() };
+        let limits = RunLimits {
+            output_head: head,
+            output_tail: tail,
+            ..RunLimits::default()
+        };
         OutputBuffer::new(&limits, Instant::now(), None)
     }
 
@@ -175,10 +191,21 @@ mod tests {
         buffer.write(OutputStream::Stdout, b"abcdef");
         buffer.write(OutputStream::Stderr, b"ghij");
         let (output, summary) = buffer.take();
-        let kept: Vec<_> = output.chunks.iter().map(|chunk| chunk.bytes.as_slice()).collect();
+        let kept: Vec<_> = output
+            .chunks
+            .iter()
+            .map(|chunk| chunk.bytes.as_slice())
+            .collect();
         assert_eq!(kept, [b"abcd".as_slice(), b"hij"]);
         assert_eq!(output.chunks[1].dropped_before, 3);
-        assert_eq!((summary.stdout_bytes, summary.stderr_bytes, summary.dropped_bytes), (6, 4, 3));
+        assert_eq!(
+            (
+                summary.stdout_bytes,
+                summary.stderr_bytes,
+                summary.dropped_bytes
+            ),
+            (6, 4, 3)
+        );
     }
 
     #[test]
@@ -212,6 +239,9 @@ mod tests {
         buffer.write(OutputStream::Stderr, b"2\n");
         let (output, _) = buffer.take();
         assert_eq!(output.text(), "1\n2\n");
-        assert_eq!(output.text_of(|stream| stream == OutputStream::Log), "note\n");
+        assert_eq!(
+            output.text_of(|stream| stream == OutputStream::Log),
+            "note\n"
+        );
     }
 }

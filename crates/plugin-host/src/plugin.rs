@@ -44,9 +44,17 @@ impl Plugin {
     /// None without a description.
     pub(crate) fn new(mut parts: PluginParts) -> Option<Self> {
         let description = parts.description.take()?;
-        let identity =
-            format!("{} {} blake3:{}", description.name, description.version, &parts.hash[..16]);
-        Some(Self(Arc::new(Shared { parts, description, identity })))
+        let identity = format!(
+            "{} {} blake3:{}",
+            description.name,
+            description.version,
+            &parts.hash[..16]
+        );
+        Some(Self(Arc::new(Shared {
+            parts,
+            description,
+            identity,
+        })))
     }
 
     /// What it says of itself.
@@ -87,6 +95,12 @@ impl Plugin {
     /// When there is no room for it.
     pub async fn instantiate_and_drop(&self) -> wasmtime::Result<()> {
         let mut store = call::bare_store(&self.0.parts);
-        self.0.parts.ready.instance_pre().instantiate_async(&mut store).await.map(|_| ())
+        self.0
+            .parts
+            .ready
+            .instance_pre()
+            .instantiate_async(&mut store)
+            .await
+            .map(|_| ())
     }
 }

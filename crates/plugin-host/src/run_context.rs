@@ -48,7 +48,9 @@ impl Host for RunState {
 
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         let line = log_line(level, &message, self.scope.limits().log_line);
-        self.scope.output().write(OutputStream::Log, line.as_bytes());
+        self.scope
+            .output()
+            .write(OutputStream::Log, line.as_bytes());
         Ok(())
     }
 
@@ -66,7 +68,10 @@ impl Host for RunState {
     }
 
     fn remaining_time(&mut self) -> wasmtime::Result<u64> {
-        let left = self.scope.deadline().saturating_duration_since(std::time::Instant::now());
+        let left = self
+            .scope
+            .deadline()
+            .saturating_duration_since(std::time::Instant::now());
         Ok(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
     }
 }
@@ -80,7 +85,9 @@ impl HostStep for RunState {
         // The wall-clock time of a step is shown to people only; durations are
         // taken from the monotonic clock.
         let started = self.steps.start(&name, &kind, chrono::Utc::now());
-        Ok(started.map(Resource::new_own).map_err(|error| self.step_failure(error)))
+        Ok(started
+            .map(Resource::new_own)
+            .map_err(|error| self.step_failure(error)))
     }
 
     fn finish(
@@ -116,9 +123,11 @@ impl HostStep for RunState {
 impl RunState {
     fn step_failure(&self, error: StepError) -> Failure {
         match error {
-            StepError::TooMany => {
-                limit("steps", format!("{} steps", self.scope.limits().steps), "limits.steps")
-            }
+            StepError::TooMany => limit(
+                "steps",
+                format!("{} steps", self.scope.limits().steps),
+                "limits.steps",
+            ),
             StepError::Details(reason) => invalid(codes::MISUSE, reason),
             StepError::Ended => invalid(codes::MISUSE, "the step was finished already"),
         }

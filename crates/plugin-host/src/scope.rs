@@ -113,7 +113,9 @@ impl RunScope {
             attributes,
             environment: BTreeMap::new(),
             // A timeout that no clock can hold is as good as a century.
-            deadline: now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_155_760_000)),
+            deadline: now
+                .checked_add(timeout)
+                .unwrap_or(now + Duration::from_secs(3_155_760_000)),
             gate,
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
@@ -147,7 +149,11 @@ impl RunScope {
     /// The fact of this name.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.0.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .attributes
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// What the run may use.
@@ -204,6 +210,10 @@ impl RunScope {
         if durable {
             return Ok(());
         }
-        Err(other(codes::START_NOT_RECORDED, "the start of the run could not be recorded", []))
+        Err(other(
+            codes::START_NOT_RECORDED,
+            "the start of the run could not be recorded",
+            [],
+        ))
     }
 }

@@ -50,7 +50,10 @@ impl RunState {
         parameters: Vec<(String, serde_json::Value)>,
     ) -> Self {
         Self {
-            capabilities: capabilities.iter().map(|capability| capability.begin(&scope)).collect(),
+            capabilities: capabilities
+                .iter()
+                .map(|capability| capability.begin(&scope))
+                .collect(),
             parameters,
             steps: Steps::new(scope.limits()),
             limiter: MemoryLimiter::new(scope.limits().guest_memory),
@@ -111,6 +114,9 @@ impl RunState {
 impl WasiView for RunState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.host_calls += 1;
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }

@@ -47,12 +47,20 @@ impl Steps {
     }
 
     /// Starts a step and gives its handle.
-    pub(crate) fn start(&mut self, name: &str, kind: &str, now: DateTime<Utc>) -> Result<u32, StepError> {
+    pub(crate) fn start(
+        &mut self,
+        name: &str,
+        kind: &str,
+        now: DateTime<Utc>,
+    ) -> Result<u32, StepError> {
         if self.results.len() >= self.most {
             return Err(StepError::TooMany);
         }
         let handle = u32::try_from(self.open.len()).map_err(|_| StepError::TooMany)?;
-        self.open.push(Some(Begun { place: self.results.len(), start: Instant::now() }));
+        self.open.push(Some(Begun {
+            place: self.results.len(),
+            start: Instant::now(),
+        }));
         self.results.push(StepResult {
             name: cut(name, NAME).to_owned(),
             kind: cut(kind, NAME).to_owned(),
@@ -114,10 +122,12 @@ impl Steps {
         }
         match serde_json::from_str(text) {
             Ok(details @ Value::Object(_)) => Ok(details),
-            Ok(_) => Err(StepError::Details("the details of a step are no JSON object".to_owned())),
-            Err(error) => {
-                Err(StepError::Details(format!("the details of a step are no JSON: {error}")))
-            }
+            Ok(_) => Err(StepError::Details(
+                "the details of a step are no JSON object".to_owned(),
+            )),
+            Err(error) => Err(StepError::Details(format!(
+                "the details of a step are no JSON: {error}"
+            ))),
         }
     }
 }
@@ -139,7 +149,11 @@ mod tests {
     use super::*;
 
     fn steps() -> Steps {
-        Steps::new(&RunLimits { steps: 2, step_details: 16, ..RunLimits::default() })
+        Steps::new(&RunLimits {
+            steps: 2,
+            step_details: 16,
+            ..RunLimits::default()
+        })
     }
 
     #[test]
@@ -147,7 +161,11 @@ mod tests {
         let mut steps = steps();
         let one = steps.start("one", "k", Utc::now());
         steps.start("two", "k", Utc::now()).ok();
-        assert!(steps.finish(one.unwrap_or(9), StepStatus::Success, "{}").is_ok());
+        assert!(
+            steps
+                .finish(one.unwrap_or(9), StepStatus::Success, "{}")
+                .is_ok()
+        );
         let results = steps.conclude();
         assert_eq!(results[0].status, StepStatus::Success);
         assert_eq!(results[1].status, StepStatus::Failed);
@@ -164,7 +182,10 @@ mod tests {
             assert!(matches!(result, Err(StepError::Details(_))), "{wrong}");
         }
         assert!(steps.finish(0, StepStatus::Success, "{}").is_ok());
-        assert_eq!(steps.finish(0, StepStatus::Success, "{}"), Err(StepError::Ended));
+        assert_eq!(
+            steps.finish(0, StepStatus::Success, "{}"),
+            Err(StepError::Ended)
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Advances the engine's epoch from a thread of its own, while runs go on.
 //! Never looks at a run; each run's own callback decides.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,23 +25,30 @@ pub(crate) struct Ticking<'a>(&'a Ticker);
 impl Ticker {
     /// Starts the thread.
     pub(crate) fn start(engine: Engine, tick: Duration) -> std::io::Result<Self> {
-        let shared =
-            Arc::new(Shared { active: AtomicUsize::new(0), ended: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            active: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
+        });
         let seen = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("epoch".to_owned()).spawn(move || {
-            while !seen.ended.load(Ordering::Acquire) {
-                if seen.active.load(Ordering::Acquire) == 0 {
-                    // Nothing computes, so nothing needs ticks: an idle server
-                    // is to use no processor time. A lost wake-up is ruled out,
-                    // since `unpark` before `park` makes `park` return at once.
-                    std::thread::park();
-                } else {
-                    engine.increment_epoch();
-                    std::thread::sleep(tick);
+        let thread = std::thread::Builder::new()
+            .name("epoch".to_owned())
+            .spawn(move || {
+                while !seen.ended.load(Ordering::Acquire) {
+                    if seen.active.load(Ordering::Acquire) == 0 {
+                        // Nothing computes, so nothing needs ticks: an idle server
+                        // is to use no processor time. A lost wake-up is ruled out,
+                        // since `unpark` before `park` makes `park` return at once.
+                        std::thread::park();
+                    } else {
+                        engine.increment_epoch();
+                        std::thread::sleep(tick);
+                    }
                 }
-            }
-        })?;
-        Ok(Self { shared, thread: Some(thread) })
+            })?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
     }
 
     /// Ticks as long as what it returns lives.

@@ -18,19 +18,23 @@ pub(crate) type CallEnd = Option<wasmtime::Result<Result<Completion, Failure>>>;
 /// How the run ended.
 pub(crate) fn end(call: CallEnd, state: &RunState) -> RunEnd {
     let stopped = state.scope.stop_reason();
-    let failed = |failure| RunEnd::Failed { return_code: None, failure };
+    let failed = |failure| RunEnd::Failed {
+        return_code: None,
+        failure,
+    };
     match call {
         // It did its work, even if a stop came in the last moment.
-        Some(Ok(Ok(done))) if done.success => {
-            RunEnd::Succeeded { return_code: done.return_code }
-        }
+        Some(Ok(Ok(done))) if done.success => RunEnd::Succeeded {
+            return_code: done.return_code,
+        },
         _ if stopped.is_some() => stop(stopped),
         None => failed(failure("dropped", "the plugin did not end".to_owned())),
         Some(Ok(Ok(done))) => RunEnd::Failed {
             return_code: done.return_code,
             failure: failure(
                 "job_failed",
-                done.message.unwrap_or_else(|| "the plugin gave no reason".to_owned()),
+                done.message
+                    .unwrap_or_else(|| "the plugin gave no reason".to_owned()),
             ),
         },
         Some(Ok(Err(Failure::Cancelled))) => RunEnd::Cancelled,
@@ -48,7 +52,10 @@ fn stop(reason: Option<StopReason>) -> RunEnd {
 }
 
 fn failure(code: &str, message: String) -> RunFailure {
-    RunFailure { code: code.to_owned(), message }
+    RunFailure {
+        code: code.to_owned(),
+        message,
+    }
 }
 
 /// A failure of the contract in one sentence.
@@ -70,7 +77,9 @@ fn limit(name: &str, value: &str, setting: &str) -> RunFailure {
     let code = format!("limit_{}", name.replace(['.', '-'], "_"));
     failure(
         &code,
-        format!("the run reached its limit `{name}` of {value}; `{setting}` in the server's configuration changes it"),
+        format!(
+            "the run reached its limit `{name}` of {value}; `{setting}` in the server's configuration changes it"
+        ),
     )
 }
 
@@ -79,21 +88,32 @@ pub(crate) fn crash(error: &wasmtime::Error, state: &RunState) -> RunFailure {
     let limits = state.scope.limits();
     if let Some(breach) = error.downcast_ref::<Breach>() {
         return match breach {
-            Breach::ComputeTime => {
-                limit("compute_time", &seconds(limits.compute_time), "limits.computeTime")
-            }
-            Breach::HostCalls => {
-                limit("host_calls", &format!("{} calls", limits.host_calls), "limits.hostCalls")
-            }
+            Breach::ComputeTime => limit(
+                "compute_time",
+                &seconds(limits.compute_time),
+                "limits.computeTime",
+            ),
+            Breach::HostCalls => limit(
+                "host_calls",
+                &format!("{} calls", limits.host_calls),
+                "limits.hostCalls",
+            ),
             Breach::IgnoredStop => failure("ignored_stop", breach.to_string()),
         };
     }
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
-        return failure("plugin_exit", format!("the plugin ended itself with code {}", exit.0));
+        return failure(
+            "plugin_exit",
+            format!("the plugin ended itself with code {}", exit.0),
+        );
     }
     if state.limiter.refused() {
         let mebibytes = limits.guest_memory.div_ceil(1 << 20);
-        return limit("guest_memory", &format!("{mebibytes} MiB"), "limits.guestMemory");
+        return limit(
+            "guest_memory",
+            &format!("{mebibytes} MiB"),
+            "limits.guestMemory",
+        );
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => failure(
@@ -116,7 +136,12 @@ pub(crate) fn crash(error: &wasmtime::Error, state: &RunState) -> RunFailure {
 /// What a log should keep of a crash.
 pub(crate) fn log_crash(plugin: &str, scope: &RunScope, error: &wasmtime::Error) {
     let execution = scope.attribute("execution-id").unwrap_or("-");
-    tracing::debug!(plugin, execution, error = format!("{error:#}"), "a plugin did not return");
+    tracing::debug!(
+        plugin,
+        execution,
+        error = format!("{error:#}"),
+        "a plugin did not return"
+    );
 }
 
 fn seconds(duration: Duration) -> String {

@@ -16,15 +16,26 @@ use crate::capability::RunState;
 use crate::scope::RunScope;
 
 /// The packages of WASI that a plugin may import, whole.
-const ALLOWED: [&str; 5] =
-    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+const ALLOWED: [&str; 5] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:io/",
+    "wasi:random/",
+];
 
 /// What a plugin may see of the machine: nothing. What it prints is output.
 pub(crate) fn context(scope: &RunScope) -> WasiCtx {
     let mut builder = WasiCtx::builder();
     builder
-        .stdout(Printed { scope: scope.clone(), stream: OutputStream::Stdout })
-        .stderr(Printed { scope: scope.clone(), stream: OutputStream::Stderr })
+        .stdout(Printed {
+            scope: scope.clone(),
+            stream: OutputStream::Stdout,
+        })
+        .stderr(Printed {
+            scope: scope.clone(),
+            stream: OutputStream::Stderr,
+        })
         .allow_blocking_current_thread(false);
     builder.build()
 }
@@ -52,9 +63,7 @@ pub(crate) fn link(l: &mut Linker<RunState>) -> wasmtime::Result<()> {
     clocks::monotonic_clock::add_to_linker::<RunState, WasiClocks>(l, RunState::clocks)?;
     random::random::add_to_linker::<RunState, WasiRandom>(l, |t| t.ctx().ctx.random())?;
     random::insecure::add_to_linker::<RunState, WasiRandom>(l, |t| t.ctx().ctx.random())?;
-    random::insecure_seed::add_to_linker::<RunState, WasiRandom>(l, |t| {
-        t.ctx().ctx.random()
-    })?;
+    random::insecure_seed::add_to_linker::<RunState, WasiRandom>(l, |t| t.ctx().ctx.random())?;
     filesystem::types::add_to_linker::<RunState, WasiFilesystem>(l, RunState::filesystem)?;
     filesystem::preopens::add_to_linker::<RunState, WasiFilesystem>(l, RunState::filesystem)?;
     cli::exit::add_to_linker::<RunState, WasiCli>(l, RunState::cli)?;

@@ -11,6 +11,6 @@ pub mod bindings {
     });
 }
 
+pub use bindings::export;
 pub use bindings::exports::jobcell::plugin::job_type;
 pub use bindings::jobcell::plugin::{process, run_context, sql, types};
-pub use bindings::export;

@@ -56,7 +56,10 @@ pub(crate) fn job_revision(bytes: &[u8]) -> Result<u64, StorageError> {
 
 /// A row that can't be read.
 pub(crate) fn corrupt(what: &'static str, reason: impl Into<String>) -> StorageError {
-    StorageError::Corrupt { what, reason: reason.into() }
+    StorageError::Corrupt {
+        what,
+        reason: reason.into(),
+    }
 }
 
 /// What follows the edition, if that is one known here.

@@ -36,12 +36,14 @@ impl Failure {
     pub(crate) fn into_storage(self, operation: &'static str) -> StorageError {
         match self {
             Self::Database(redb::Error::Io(error)) if is_full(&error) => StorageError::Full,
-            Self::Database(redb::Error::Corrupted(reason)) => {
-                StorageError::Corrupt { what: "page", reason }
-            }
-            Self::Database(error) => {
-                StorageError::Database { operation, source: Arc::new(error) }
-            }
+            Self::Database(redb::Error::Corrupted(reason)) => StorageError::Corrupt {
+                what: "page",
+                reason,
+            },
+            Self::Database(error) => StorageError::Database {
+                operation,
+                source: Arc::new(error),
+            },
             Self::Storage(error) => error,
         }
     }
@@ -63,9 +65,18 @@ macro_rules! from_redb {
     };
 }
 
-from_redb!(StorageError, TableError, TransactionError, CommitError, DatabaseError);
+from_redb!(
+    StorageError,
+    TableError,
+    TransactionError,
+    CommitError,
+    DatabaseError
+);
 
 /// Whether an error means that there is no room, on the disk or in a quota.
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }

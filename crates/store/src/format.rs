@@ -36,7 +36,10 @@ pub(crate) fn check_or_create(slot: &Slot) -> Result<Found, Failure> {
         Some(FORMAT) => Found::Current,
         Some(newer) if newer > FORMAT => Found::Newer(newer),
         Some(_) => Found::Foreign,
-        None if transaction.list_tables()?.any(|table| table.name() != META.name()) => {
+        None if transaction
+            .list_tables()?
+            .any(|table| table.name() != META.name()) =>
+        {
             Found::Foreign
         }
         None => {
@@ -60,7 +63,10 @@ fn stored_format(transaction: &WriteTransaction) -> Result<Option<u32>, Failure>
         return Ok(None);
     };
     let bytes = value.value().try_into().map_err(|_| -> StorageError {
-        corrupt("format number", format!("it has {} bytes, not 4", value.value().len()))
+        corrupt(
+            "format number",
+            format!("it has {} bytes, not 4", value.value().len()),
+        )
     })?;
     Ok(Some(u32::from_be_bytes(bytes)))
 }
@@ -68,7 +74,10 @@ fn stored_format(transaction: &WriteTransaction) -> Result<Option<u32>, Failure>
 fn create(transaction: &WriteTransaction) -> Result<(), Failure> {
     WriteTables::open(transaction)?;
     let mut meta = transaction.open_table(META)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     meta.insert(FORMAT_KEY, FORMAT.to_be_bytes().as_slice())?;
     meta.insert(CREATED_KEY, now.to_be_bytes().as_slice())?;
     meta.insert(CREATOR_KEY, env!("CARGO_PKG_VERSION").as_bytes())?;

@@ -24,7 +24,11 @@ impl CreateJob {
     pub(crate) fn new(job: JobRecord) -> Result<Self, StorageError> {
         let row = rows::encode_job(&job)?;
         let statistics = rows::encode_statistics(&JobStatistics::default())?;
-        Ok(Self { job, row, statistics })
+        Ok(Self {
+            job,
+            row,
+            statistics,
+        })
     }
 }
 
@@ -36,7 +40,10 @@ impl Operation for CreateJob {
         let id = self.job.job_id.as_bytes();
         if let Some(holder) = holder_of(tables, &self.job.key)? {
             let key = self.job.key.clone();
-            return Err(Stop::Refused(CreateJobError::KeyTaken { key, job_id: holder }));
+            return Err(Stop::Refused(CreateJobError::KeyTaken {
+                key,
+                job_id: holder,
+            }));
         }
         // Another key for an id that is in use would leave the old key behind.
         if let Some(present) = tables.jobs.get(id)? {
@@ -69,7 +76,11 @@ pub(crate) struct ReplaceJob {
 impl ReplaceJob {
     pub(crate) fn new(job: JobRecord, expected_revision: u64) -> Result<Self, StorageError> {
         let row = rows::encode_job(&job)?;
-        Ok(Self { job, row, expected_revision })
+        Ok(Self {
+            job,
+            row,
+            expected_revision,
+        })
     }
 }
 
@@ -91,7 +102,10 @@ impl Operation for ReplaceJob {
         if before.key != self.job.key {
             if let Some(holder) = holder_of(tables, &self.job.key)? {
                 let key = self.job.key.clone();
-                return Err(Stop::Refused(ReplaceJobError::KeyTaken { key, job_id: holder }));
+                return Err(Stop::Refused(ReplaceJobError::KeyTaken {
+                    key,
+                    job_id: holder,
+                }));
             }
             tables.job_keys.remove(before.key.as_str())?;
             tables.job_keys.insert(self.job.key.as_str(), id)?;
@@ -139,7 +153,10 @@ pub(crate) fn find(snapshot: &Snapshot, job: &JobRef) -> Result<Option<StoredJob
         JobRef::Key(key) => key.clone(),
     };
     let keys = snapshot.job_keys()?;
-    let Some(id) = keys.get(key.as_str())?.map(|id| JobId::from_bytes(*id.value())) else {
+    let Some(id) = keys
+        .get(key.as_str())?
+        .map(|id| JobId::from_bytes(*id.value()))
+    else {
         return Ok(None);
     };
     load(snapshot, id)
@@ -188,7 +205,9 @@ fn newest<V: Value + 'static>(
     after: Option<JobId>,
     limit: usize,
 ) -> Result<Vec<JobId>, Failure> {
-    let end = after.as_ref().map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_bytes()));
+    let end = after
+        .as_ref()
+        .map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_bytes()));
     let rows = table.range::<&[u8; 16]>((Bound::Unbounded, end))?;
     rows.rev()
         .take(limit.saturating_add(1))
@@ -197,7 +216,10 @@ fn newest<V: Value + 'static>(
 }
 
 fn holder_of(tables: &WriteTables<'_>, key: &str) -> Result<Option<JobId>, redb::StorageError> {
-    Ok(tables.job_keys.get(key)?.map(|id| JobId::from_bytes(*id.value())))
+    Ok(tables
+        .job_keys
+        .get(key)?
+        .map(|id| JobId::from_bytes(*id.value())))
 }
 
 fn load(snapshot: &Snapshot, id: JobId) -> Result<Option<StoredJob>, Failure> {

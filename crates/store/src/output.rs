@@ -59,7 +59,9 @@ impl EncodedOutput {
         tables: &mut WriteTables<'_>,
     ) -> Result<(), redb::StorageError> {
         for (number, piece) in (0..).zip(&self.0) {
-            tables.output.insert(&run_piece(run, number), piece.as_slice())?;
+            tables
+                .output
+                .insert(&run_piece(run, number), piece.as_slice())?;
         }
         Ok(())
     }
@@ -95,16 +97,28 @@ fn encode(output: &RunOutput) -> Result<EncodedOutput, StorageError> {
         .collect();
     let encoded =
         rmp_serde::to_vec(&rows).map_err(|error| corrupt("run's output", error.to_string()))?;
-    encoded.chunks(PIECE).map(pack).collect::<Result<_, _>>().map(EncodedOutput)
+    encoded
+        .chunks(PIECE)
+        .map(pack)
+        .collect::<Result<_, _>>()
+        .map(EncodedOutput)
 }
 
 fn decode(encoded: &[u8]) -> Result<RunOutput, StorageError> {
     let rows: Vec<ChunkRow<'_>> = rmp_serde::from_slice(encoded)
         .map_err(|error| corrupt("run's output", error.to_string()))?;
-    let chunks = rows.into_iter().map(|ChunkRow(stream, at_ms, dropped_before, bytes)| {
-        OutputChunk { stream, at_ms, dropped_before, bytes: bytes.into_owned() }
-    });
-    Ok(RunOutput { chunks: chunks.collect() })
+    let chunks =
+        rows.into_iter().map(
+            |ChunkRow(stream, at_ms, dropped_before, bytes)| OutputChunk {
+                stream,
+                at_ms,
+                dropped_before,
+                bytes: bytes.into_owned(),
+            },
+        );
+    Ok(RunOutput {
+        chunks: chunks.collect(),
+    })
 }
 
 fn pack(piece: &[u8]) -> Result<Vec<u8>, StorageError> {
@@ -116,7 +130,9 @@ fn pack(piece: &[u8]) -> Result<Vec<u8>, StorageError> {
             .map_err(|error| corrupt("run's output", error.to_string()))?;
         (compressed.len() < piece.len()).then_some(compressed)
     };
-    let (how, body) = compressed.as_deref().map_or((PLAIN, piece), |body| (ZSTD, body));
+    let (how, body) = compressed
+        .as_deref()
+        .map_or((PLAIN, piece), |body| (ZSTD, body));
     let mut row = Vec::with_capacity(HEAD + body.len());
     row.extend_from_slice(&[EDITION, how]);
     row.extend_from_slice(&length.to_be_bytes());
@@ -131,7 +147,10 @@ fn unpack(row: &[u8], into: &mut Vec<u8>) -> Result<(), StorageError> {
     let (length, body) = rest.split_first_chunk().ok_or_else(broken)?;
     let length = u32::from_be_bytes(*length) as usize;
     if length > PIECE {
-        return Err(corrupt("run's output", format!("a piece claims to have {length} bytes")));
+        return Err(corrupt(
+            "run's output",
+            format!("a piece claims to have {length} bytes"),
+        ));
     }
     let before = into.len();
     match *how {
@@ -141,7 +160,16 @@ fn unpack(row: &[u8], into: &mut Vec<u8>) -> Result<(), StorageError> {
                 .map_err(|error| corrupt("run's output", error.to_string()))?;
             into.extend_from_slice(&piece);
         }
-        other => return Err(corrupt("run's output", format!("compression {other} is unknown"))),
+        other => {
+            return Err(corrupt(
+                "run's output",
+                format!("compression {other} is unknown"),
+            ));
+        }
     }
-    if into.len() - before == length { Ok(()) } else { Err(broken()) }
+    if into.len() - before == length {
+        Ok(())
+    } else {
+        Err(broken())
+    }
 }

@@ -36,7 +36,10 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { cache_bytes: 64 * 1024 * 1024, reserve_bytes: 32 * 1024 * 1024 }
+        Self {
+            cache_bytes: 64 * 1024 * 1024,
+            reserve_bytes: 32 * 1024 * 1024,
+        }
     }
 }
 
@@ -75,7 +78,9 @@ impl RedbStore {
     /// # Errors
     /// When the storage fails.
     pub fn verify(&self) -> Result<Vec<String>, StorageError> {
-        self.slot.read(verify::verify).map_err(|failure| failure.into_storage("verifying"))
+        self.slot
+            .read(verify::verify)
+            .map_err(|failure| failure.into_storage("verifying"))
     }
 
     pub(crate) fn open_medium(
@@ -83,13 +88,17 @@ impl RedbStore {
         path: &str,
         options: &StoreOptions,
     ) -> Result<Self, OpenError> {
-        let slot = Slot::open(medium, options.cache_bytes)
-            .map_err(|failure| open_error(path, failure))?;
+        let slot =
+            Slot::open(medium, options.cache_bytes).map_err(|failure| open_error(path, failure))?;
         match format::check_or_create(&slot) {
             Ok(Found::Current) => {}
             Ok(Found::Newer(found)) => {
                 let path = path.to_owned();
-                return Err(OpenError::NewerFormat { path, found, supported: FORMAT });
+                return Err(OpenError::NewerFormat {
+                    path,
+                    found,
+                    supported: FORMAT,
+                });
             }
             Ok(Found::Foreign) => return Err(unreadable(path, Unusable::Foreign)),
             Err(failure) => return Err(failure.into_storage("reading the format").into()),
@@ -114,7 +123,9 @@ impl RedbStore {
             return Err(failure.into_storage(operation));
         }
         self.writer.write(Reopen).await?;
-        self.slot.read(&read).map_err(|failure| failure.into_storage(operation))
+        self.slot
+            .read(&read)
+            .map_err(|failure| failure.into_storage(operation))
     }
 }
 
@@ -129,7 +140,9 @@ impl Store for RedbStore {
         job: JobRecord,
         expected_revision: u64,
     ) -> Result<(), ReplaceJobError> {
-        self.writer.write(ReplaceJob::new(job, expected_revision)?).await
+        self.writer
+            .write(ReplaceJob::new(job, expected_revision)?)
+            .await
     }
 
     async fn delete_job(&self, job_id: JobId) -> Result<bool, StorageError> {
@@ -137,7 +150,8 @@ impl Store for RedbStore {
     }
 
     async fn job(&self, job: &JobRef) -> Result<Option<StoredJob>, StorageError> {
-        self.read("reading a job", |snapshot| jobs::find(snapshot, job)).await
+        self.read("reading a job", |snapshot| jobs::find(snapshot, job))
+            .await
     }
 
     async fn jobs(
@@ -146,8 +160,10 @@ impl Store for RedbStore {
         limit: usize,
         enabled_only: bool,
     ) -> Result<Page<StoredJob>, StorageError> {
-        self.read("listing jobs", |snapshot| jobs::page(snapshot, after, limit, enabled_only))
-            .await
+        self.read("listing jobs", |snapshot| {
+            jobs::page(snapshot, after, limit, enabled_only)
+        })
+        .await
     }
 
     async fn job_counts(&self) -> Result<(u64, u64), StorageError> {
@@ -163,11 +179,15 @@ impl Store for RedbStore {
     }
 
     async fn execution(&self, id: ExecutionId) -> Result<Option<Execution>, StorageError> {
-        self.read("reading a run", |snapshot| runs::find(snapshot, id)).await
+        self.read("reading a run", |snapshot| runs::find(snapshot, id))
+            .await
     }
 
     async fn output(&self, id: ExecutionId) -> Result<Option<RunOutput>, StorageError> {
-        self.read("reading a run's output", |snapshot| runs::output(snapshot, id)).await
+        self.read("reading a run's output", |snapshot| {
+            runs::output(snapshot, id)
+        })
+        .await
     }
 
     async fn history(
@@ -176,7 +196,10 @@ impl Store for RedbStore {
         after: Option<ExecutionId>,
         limit: usize,
     ) -> Result<Page<Execution>, StorageError> {
-        self.read("listing runs", |snapshot| runs::page(snapshot, job_id, after, limit)).await
+        self.read("listing runs", |snapshot| {
+            runs::page(snapshot, job_id, after, limit)
+        })
+        .await
     }
 
     async fn open_executions(&self) -> Result<Vec<Execution>, StorageError> {
@@ -219,10 +242,17 @@ fn prepare_file(path: &Path) -> Result<FileMedium, OpenError> {
         && !folder.as_os_str().is_empty()
         && !folder.is_dir()
     {
-        return Err(unreadable(&text, Unusable::NoFolder(folder.display().to_string())));
+        return Err(unreadable(
+            &text,
+            Unusable::NoFolder(folder.display().to_string()),
+        ));
     }
     FileMedium::prepare(path).map_err(|error| {
-        if is_full(&error) { StorageError::Full.into() } else { unreadable(&text, error) }
+        if is_full(&error) {
+            StorageError::Full.into()
+        } else {
+            unreadable(&text, error)
+        }
     })
 }
 
@@ -235,11 +265,20 @@ fn open_error(path: &str, failure: OpenFailure) -> OpenError {
         {
             StorageError::Full.into()
         }
-        OpenFailure::Refused(error) => OpenError::Unreadable { path, source: Arc::new(error) },
-        OpenFailure::Damaged => OpenError::Unreadable { path, source: Arc::new(damaged()) },
+        OpenFailure::Refused(error) => OpenError::Unreadable {
+            path,
+            source: Arc::new(error),
+        },
+        OpenFailure::Damaged => OpenError::Unreadable {
+            path,
+            source: Arc::new(damaged()),
+        },
     }
 }
 
 fn unreadable(path: &str, source: impl std::error::Error + Send + Sync + 'static) -> OpenError {
-    OpenError::Unreadable { path: path.to_owned(), source: Arc::new(source) }
+    OpenError::Unreadable {
+        path: path.to_owned(),
+        source: Arc::new(source),
+    }
 }

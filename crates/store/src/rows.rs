@@ -26,8 +26,12 @@ impl From<DateTime<Utc>> for Instant {
 
 impl Instant {
     fn read(self, what: &'static str) -> Result<DateTime<Utc>, StorageError> {
-        DateTime::from_timestamp(self.0, self.1)
-            .ok_or_else(|| corrupt(what, format!("there is no instant {}.{:09}", self.0, self.1)))
+        DateTime::from_timestamp(self.0, self.1).ok_or_else(|| {
+            corrupt(
+                what,
+                format!("there is no instant {}.{:09}", self.0, self.1),
+            )
+        })
     }
 }
 
@@ -170,7 +174,11 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
         error_message: row.error_message.map(Cow::into_owned),
         error_code: row.error_code.map(Cow::into_owned),
         return_code: row.return_code,
-        step_results: row.step_results.into_iter().map(read_step).collect::<Result<_, _>>()?,
+        step_results: row
+            .step_results
+            .into_iter()
+            .map(read_step)
+            .collect::<Result<_, _>>()?,
         executed_by: row.executed_by.into_owned(),
         execution_timezone: row.execution_timezone.into_owned(),
         server_info: row.server_info.into_owned(),
@@ -181,7 +189,11 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
         max_retries: row.max_retries,
         is_retry: row.is_retry,
         parent_execution_id: row.parent_execution_id,
-        output: OutputSummary { stdout_bytes, stderr_bytes, dropped_bytes },
+        output: OutputSummary {
+            stdout_bytes,
+            stderr_bytes,
+            dropped_bytes,
+        },
     })
 }
 
@@ -236,7 +248,9 @@ pub(crate) fn encode_statistics(figures: &JobStatistics) -> Result<Vec<u8>, Stor
 /// Decodes a job's figures.
 pub(crate) fn decode_statistics(bytes: &[u8]) -> Result<JobStatistics, StorageError> {
     let row: StatisticsRow = codec::decode("statistics row", bytes)?;
-    let last_time = row.last_execution_time.map(|time| time.read("statistics row"));
+    let last_time = row
+        .last_execution_time
+        .map(|time| time.read("statistics row"));
     Ok(JobStatistics {
         last_execution_id: row.last_execution_id,
         last_execution_status: row.last_execution_status,
@@ -275,7 +289,11 @@ fn execution_row(run: &Execution) -> ExecutionRow<'_> {
         max_retries: run.max_retries,
         is_retry: run.is_retry,
         parent_execution_id: run.parent_execution_id,
-        output: [run.output.stdout_bytes, run.output.stderr_bytes, run.output.dropped_bytes],
+        output: [
+            run.output.stdout_bytes,
+            run.output.stderr_bytes,
+            run.output.dropped_bytes,
+        ],
     }
 }
 
@@ -301,7 +319,10 @@ fn read_step(row: StepRow<'static>) -> Result<StepResult, StorageError> {
     })
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
 fn is_zero(count: &u32) -> bool {
     *count == 0
 }

@@ -25,9 +25,17 @@ pub(crate) struct AdmitRun {
 
 impl AdmitRun {
     pub(crate) fn new(admission: &RunAdmission) -> Result<Self, StorageError> {
-        let Execution { job_id, execution_id, job_revision, .. } = admission.execution;
+        let Execution {
+            job_id,
+            execution_id,
+            job_revision,
+            ..
+        } = admission.execution;
         Ok(Self {
-            run: OpenRun { job_id, execution_id },
+            run: OpenRun {
+                job_id,
+                execution_id,
+            },
             revision: job_revision,
             limit: admission.limit,
             row: rows::encode_execution(&admission.execution)?,
@@ -50,7 +58,9 @@ impl AdmitRun {
         let oldest = split_job_run(oldest?.0.value()).1;
         // A limit of 0 is no way to disable a job; it allows one run as 1 does.
         let others = limit.saturating_sub(1) as usize;
-        let found = open.take(others).try_fold(0, |count, row| row.map(|_| count + 1))?;
+        let found = open
+            .take(others)
+            .try_fold(0, |count, row| row.map(|_| count + 1))?;
         Ok((found == others).then_some(oldest))
     }
 }
@@ -60,7 +70,10 @@ impl Operation for AdmitRun {
     type Error = AdmitError;
 
     fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<()>, Stop<AdmitError>> {
-        let OpenRun { job_id, execution_id } = self.run;
+        let OpenRun {
+            job_id,
+            execution_id,
+        } = self.run;
         match jobs::revision(tables, job_id)? {
             Some(revision) if revision == self.revision => {}
             Some(revision) => return Err(Stop::Refused(AdmitError::Changed { revision })),
@@ -70,7 +83,9 @@ impl Operation for AdmitRun {
             return Err(Stop::Refused(AdmitError::Busy { execution_id }));
         }
         let key = job_run(job_id, execution_id);
-        tables.history.insert(execution_id.as_bytes(), self.row.as_slice())?;
+        tables
+            .history
+            .insert(execution_id.as_bytes(), self.row.as_slice())?;
         tables.runs_by_job.insert(&key, ())?;
         tables.open_runs.insert(&key, ())?;
         Ok(Change::Made(()))
@@ -96,7 +111,11 @@ impl FinishRun {
     pub(crate) async fn new(finish: Finish) -> Result<Self, StorageError> {
         let row = rows::encode_execution(&finish.execution)?;
         let output = EncodedOutput::new(finish.output).await?;
-        Ok(Self { execution: finish.execution, row, output })
+        Ok(Self {
+            execution: finish.execution,
+            row,
+            output,
+        })
     }
 
     /// The job's figures with this run in them; none when the job is gone, or
@@ -129,15 +148,27 @@ impl Operation for FinishRun {
     type Error = FinishError;
 
     fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<()>, Stop<FinishError>> {
-        let Execution { job_id, execution_id, .. } = self.execution;
+        let Execution {
+            job_id,
+            execution_id,
+            ..
+        } = self.execution;
         let figures = self.figures(tables)?;
         // Removing what is not there leaves no trace, so this checks and writes.
-        if tables.open_runs.remove(&job_run(job_id, execution_id))?.is_none() {
+        if tables
+            .open_runs
+            .remove(&job_run(job_id, execution_id))?
+            .is_none()
+        {
             return Err(Stop::Refused(FinishError::NotOpen { execution_id }));
         }
-        tables.history.insert(execution_id.as_bytes(), self.row.as_slice())?;
+        tables
+            .history
+            .insert(execution_id.as_bytes(), self.row.as_slice())?;
         if let Some(figures) = figures {
-            tables.statistics.insert(job_id.as_bytes(), figures.as_slice())?;
+            tables
+                .statistics
+                .insert(job_id.as_bytes(), figures.as_slice())?;
         }
         self.output.store(execution_id, tables)?;
         Ok(Change::Made(()))
@@ -170,7 +201,9 @@ pub(crate) fn page(
 ) -> Result<Page<Execution>, Failure> {
     let (first, last) = runs_of(job);
     let before = after.map(|run| job_run(job, run));
-    let end = before.as_ref().map_or(Bound::Included(&last), Bound::Excluded);
+    let end = before
+        .as_ref()
+        .map_or(Bound::Included(&last), Bound::Excluded);
     let runs = snapshot.runs_by_job()?;
     let mut ids = runs
         .range::<&[u8; 32]>((Bound::Included(&first), end))?
@@ -180,7 +213,10 @@ pub(crate) fn page(
         .collect::<Result<Vec<_>, Failure>>()?;
     let more = ids.len() > limit;
     ids.truncate(limit);
-    Ok(Page { items: load_all(snapshot, &ids)?, more })
+    Ok(Page {
+        items: load_all(snapshot, &ids)?,
+        more,
+    })
 }
 
 /// All runs that go on, oldest first.

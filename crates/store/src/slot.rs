@@ -30,7 +30,11 @@ impl Slot {
     /// Opens the database.
     pub(crate) fn open(medium: Box<dyn Medium>, cache_bytes: usize) -> Result<Self, OpenFailure> {
         let database = open_database(&*medium, cache_bytes)?;
-        Ok(Self { medium, cache_bytes, state: RwLock::new(State::Open(database)) })
+        Ok(Self {
+            medium,
+            cache_bytes,
+            state: RwLock::new(State::Open(database)),
+        })
     }
 
     /// Reads from one consistent state.
@@ -117,7 +121,10 @@ impl From<OpenFailure> for Failure {
 }
 
 pub(crate) fn damaged() -> StorageError {
-    crate::codec::corrupt("page", "the file was damaged outside of Jobcell; restore a backup")
+    crate::codec::corrupt(
+        "page",
+        "the file was damaged outside of Jobcell; restore a backup",
+    )
 }
 
 /// redb trusts a file that was closed in order, and may panic over one that

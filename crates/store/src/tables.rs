@@ -115,7 +115,10 @@ pub(crate) fn job_run(job: JobId, run: ExecutionId) -> [u8; 32] {
 
 /// The first and the last key that a job's runs can have.
 pub(crate) fn runs_of(job: JobId) -> ([u8; 32], [u8; 32]) {
-    (joined(*job.as_bytes(), [0; 16]), joined(*job.as_bytes(), [0xff; 16]))
+    (
+        joined(*job.as_bytes(), [0; 16]),
+        joined(*job.as_bytes(), [0xff; 16]),
+    )
 }
 
 /// Takes a key of the tables that are sorted by job apart.

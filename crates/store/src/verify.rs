@@ -22,7 +22,11 @@ pub(crate) fn verify(snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
 }
 
 fn jobs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> {
-    let (jobs, keys, enabled) = (snapshot.jobs()?, snapshot.job_keys()?, snapshot.enabled_jobs()?);
+    let (jobs, keys, enabled) = (
+        snapshot.jobs()?,
+        snapshot.job_keys()?,
+        snapshot.enabled_jobs()?,
+    );
     let mut enabled_count = 0;
     for entry in jobs.iter()? {
         let (id, row) = entry?;
@@ -36,10 +40,15 @@ fn jobs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> {
         };
         let holder = keys.get(job.key.as_str())?.map(|holder| *holder.value());
         if holder != Some(*id.as_bytes()) {
-            found.push(format!("job {id}: its key `{}` does not lead to it", job.key));
+            found.push(format!(
+                "job {id}: its key `{}` does not lead to it",
+                job.key
+            ));
         }
         if enabled.get(id.as_bytes())?.is_some() != job.enabled {
-            found.push(format!("job {id}: the list of enabled jobs is wrong about it"));
+            found.push(format!(
+                "job {id}: the list of enabled jobs is wrong about it"
+            ));
         }
         enabled_count += u64::from(job.enabled);
         if snapshot.statistics()?.get(id.as_bytes())?.is_none() {
@@ -49,7 +58,12 @@ fn jobs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> {
     // With each job found in each index, equal counts leave nothing to spare.
     expect_count(found, "job keys", keys.len()?, jobs.len()?);
     expect_count(found, "enabled jobs", enabled.len()?, enabled_count);
-    expect_count(found, "job statistics", snapshot.statistics()?.len()?, jobs.len()?);
+    expect_count(
+        found,
+        "job statistics",
+        snapshot.statistics()?.len()?,
+        jobs.len()?,
+    );
     Ok(())
 }
 
@@ -74,14 +88,21 @@ fn runs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<HashMap<JobId, u
         }
         if open.get(&key)?.is_some() == run.status.is_final() {
             let status = run.status.as_str();
-            found.push(format!("run {id}: the list of open runs is wrong, it is {status}"));
+            found.push(format!(
+                "run {id}: the list of open runs is wrong, it is {status}"
+            ));
         }
         open_count += u64::from(!run.status.is_final());
         if run.status.is_final() && run.status != RunState::Skipped {
             *ended.entry(run.job_id).or_insert(0) += 1;
         }
     }
-    expect_count(found, "runs by job", by_job.len()?, snapshot.history()?.len()?);
+    expect_count(
+        found,
+        "runs by job",
+        by_job.len()?,
+        snapshot.history()?.len()?,
+    );
     expect_count(found, "open runs", open.len()?, open_count);
     Ok(ended)
 }
@@ -92,7 +113,9 @@ fn run_indexes(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failu
         for entry in table.iter()? {
             let (job, run) = split_job_run(entry?.0.value());
             if history.get(run.as_bytes())?.is_none() {
-                found.push(format!("run {run} of job {job}: an index names it, it has no row"));
+                found.push(format!(
+                    "run {run} of job {job}: an index names it, it has no row"
+                ));
             }
         }
     }
@@ -119,11 +142,15 @@ fn statistics(
         let rows = ended.get(&id).copied().unwrap_or(0);
         if figures.total_executions < rows {
             let counted = figures.total_executions;
-            found.push(format!("job {id}: {counted} runs are counted, but {rows} have rows"));
+            found.push(format!(
+                "job {id}: {counted} runs are counted, but {rows} have rows"
+            ));
         }
         let (good, bad) = (figures.successful_executions, figures.failed_executions);
         if good + bad != figures.total_executions {
-            found.push(format!("job {id}: its successes and failures do not add up"));
+            found.push(format!(
+                "job {id}: its successes and failures do not add up"
+            ));
         }
     }
     Ok(())
@@ -144,8 +171,8 @@ fn outputs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> 
         match history.get(run.as_bytes())? {
             None => found.push(format!("run {run}: there is output of it, but no row")),
             Some(row) => {
-                let ended = rows::decode_execution(run, row.value())
-                    .is_ok_and(|run| run.status.is_final());
+                let ended =
+                    rows::decode_execution(run, row.value()).is_ok_and(|run| run.status.is_final());
                 if !ended {
                     found.push(format!("run {run}: there is output of it, but it goes on"));
                 }
@@ -157,6 +184,8 @@ fn outputs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> 
 
 fn expect_count(found: &mut Vec<String>, what: &str, is: u64, should_be: u64) {
     if is != should_be {
-        found.push(format!("there are {is} {what}, but there should be {should_be}"));
+        found.push(format!(
+            "there are {is} {what}, but there should be {should_be}"
+        ));
     }
 }

@@ -78,9 +78,14 @@ impl WriterHandle {
         let (reply, answer) = oneshot::channel();
         let sender = self.sender().ok_or(StorageError::Closed)?;
         let request = Box::new(Request::new(operation, reply));
-        sender.send(request).await.map_err(|_| StorageError::Closed)?;
+        sender
+            .send(request)
+            .await
+            .map_err(|_| StorageError::Closed)?;
         drop(sender);
-        answer.await.unwrap_or_else(|_| Err(StorageError::Closed.into()))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(StorageError::Closed.into()))
     }
 
     /// How writes have shared commits.
@@ -103,11 +108,17 @@ impl WriterHandle {
     }
 
     fn sender(&self) -> Option<mpsc::Sender<Box<dyn Pending>>> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn take_sender(&self) {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }
 
@@ -123,8 +134,9 @@ impl Drop for WriterHandle {
 fn run(mut writer: Writer, mut requests: mpsc::Receiver<Box<dyn Pending>>) {
     let mut batch = Vec::new();
     while requests.blocking_recv_many(&mut batch, batch::LARGEST) > 0 {
-        let carried_out =
-            catch_unwind(AssertUnwindSafe(|| writer.carry_out(&mut batch, &mut requests)));
+        let carried_out = catch_unwind(AssertUnwindSafe(|| {
+            writer.carry_out(&mut batch, &mut requests)
+        }));
         if carried_out.is_err() {
             writer.abandon(&mut batch);
         }

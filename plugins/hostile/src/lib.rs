@@ -21,7 +21,9 @@ impl Guest for Hostile {
             name: "Hostile".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             summary: "Misbehaves as told, to test what holds it".to_owned(),
-            configuration_schema: r#"{"type":"object","properties":{"do":{"type":"string"}},"required":["do"]}"#.to_owned(),
+            configuration_schema:
+                r#"{"type":"object","properties":{"do":{"type":"string"}},"required":["do"]}"#
+                    .to_owned(),
             requirements: Vec::new(),
             attributes: Vec::new(),
         }
@@ -38,12 +40,20 @@ impl Guest for Hostile {
         let configuration: Configuration = serde_json::from_str(&configuration)
             .map_err(|error| failure("bad_configuration", error.to_string()))?;
         deeds::carry_out(&configuration.deed)?;
-        Ok(Completion { success: true, return_code: None, message: None })
+        Ok(Completion {
+            success: true,
+            return_code: None,
+            message: None,
+        })
     }
 }
 
 fn failure(code: &str, message: String) -> Failure {
-    Failure::Other(Detail { code: code.to_owned(), message, attributes: Vec::new() })
+    Failure::Other(Detail {
+        code: code.to_owned(),
+        message,
+        attributes: Vec::new(),
+    })
 }
 
 // The exported names are no names that a native linker takes.

@@ -12,12 +12,24 @@ pub(crate) struct Unfit {
 
 /// The arguments before a script's own.
 pub(crate) fn fixed<'a>(policy: &'a str, script: &'a str) -> [&'a str; 6] {
-    ["-NoProfile", "-NonInteractive", "-ExecutionPolicy", policy, "-File", script]
+    [
+        "-NoProfile",
+        "-NonInteractive",
+        "-ExecutionPolicy",
+        policy,
+        "-File",
+        script,
+    ]
 }
 
 /// The arguments of one parameter: none for null.
 pub(crate) fn parameter(name: &str, value: &Value) -> Result<Vec<String>, Unfit> {
-    let unfit = |reason| Err(Unfit { name: name.to_owned(), reason });
+    let unfit = |reason| {
+        Err(Unfit {
+            name: name.to_owned(),
+            reason,
+        })
+    };
     let plain = name.chars().enumerate().all(|(index, character)| {
         character == '_' || character.is_alphabetic() || index > 0 && character.is_alphanumeric()
     });
@@ -56,7 +68,17 @@ mod tests {
 
     #[test]
     fn text_is_one_argument_whatever_it_holds() {
-        for text in ["a b", "it's", "\"q\"", "$(Get-Date)", "`n", "a;b|c", "zwei\nZeilen", "ä€😀", "%PATH%"] {
+        for text in [
+            "a b",
+            "it's",
+            "\"q\"",
+            "$(Get-Date)",
+            "`n",
+            "a;b|c",
+            "zwei\nZeilen",
+            "ä€😀",
+            "%PATH%",
+        ] {
             assert_eq!(arguments(json!(text)), ["-Name", text]);
         }
     }
@@ -78,7 +100,10 @@ mod tests {
 
     #[test]
     fn what_can_not_be_carried_is_refused_by_name() {
-        assert_eq!(parameter("Name", &json!([1])).map_err(|unfit| unfit.name), Err("Name".to_owned()));
+        assert_eq!(
+            parameter("Name", &json!([1])).map_err(|unfit| unfit.name),
+            Err("Name".to_owned())
+        );
         for name in ["", "a b", "-a", "1a", "a;b", "a:b", "a'"] {
             assert!(parameter(name, &json!("x")).is_err(), "{name}");
         }
@@ -89,7 +114,14 @@ mod tests {
         let arguments = fixed("RemoteSigned", "/s.ps1");
         assert_eq!(
             arguments,
-            ["-NoProfile", "-NonInteractive", "-ExecutionPolicy", "RemoteSigned", "-File", "/s.ps1"]
+            [
+                "-NoProfile",
+                "-NonInteractive",
+                "-ExecutionPolicy",
+                "RemoteSigned",
+                "-File",
+                "/s.ps1"
+            ]
         );
     }
 }

@@ -68,7 +68,12 @@ impl Configuration {
         };
         if let Some(pointer) = unused {
             let message = format!("`{}` is not used in this `executionMode`", &pointer[1..]);
-            found(Severity::Warning, pointer, &message, "remove it, or change the mode");
+            found(
+                Severity::Warning,
+                pointer,
+                &message,
+                "remove it, or change the mode",
+            );
         }
         problems
     }
@@ -76,7 +81,10 @@ impl Configuration {
 
 /// Of either kind of system: a job may be checked on another one than it runs on.
 fn is_absolute(path: &str) -> bool {
-    let drive = path.as_bytes().get(1..3).is_some_and(|rest| rest[0] == b':' && b"\\/".contains(&rest[1]));
+    let drive = path
+        .as_bytes()
+        .get(1..3)
+        .is_some_and(|rest| rest[0] == b':' && b"\\/".contains(&rest[1]));
     path.starts_with('/') || path.starts_with("\\\\") || drive
 }
 
@@ -87,7 +95,12 @@ mod tests {
 
     #[test]
     fn paths_of_both_systems_are_absolute() {
-        for path in ["/a.ps1", "C:\\a.ps1", "c:/a.ps1", "\\\\server\\share\\a.ps1"] {
+        for path in [
+            "/a.ps1",
+            "C:\\a.ps1",
+            "c:/a.ps1",
+            "\\\\server\\share\\a.ps1",
+        ] {
             assert!(is_absolute(path), "{path}");
         }
         for path in ["a.ps1", "./a.ps1", "C:a.ps1", "", "C:"] {
@@ -101,6 +114,10 @@ mod tests {
         let problems = Configuration::read(text).unwrap().problems();
         let severities: Vec<_> = problems.iter().map(|problem| problem.severity).collect();
         assert_eq!(severities, [Severity::Error, Severity::Warning]);
-        assert!(problems.iter().all(|problem| problem.pointer == "/scriptPath"));
+        assert!(
+            problems
+                .iter()
+                .all(|problem| problem.pointer == "/scriptPath")
+        );
     }
 }

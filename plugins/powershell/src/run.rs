@@ -24,12 +24,19 @@ const LAST_LINE: usize = 300;
 pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> {
     let (name, kind) = match configuration.execution_mode {
         Mode::Inline => ("inline script", "inline"),
-        Mode::Script => (configuration.script_path.as_deref().unwrap_or_default(), "script"),
+        Mode::Script => (
+            configuration.script_path.as_deref().unwrap_or_default(),
+            "script",
+        ),
     };
     let step = Step::start(name, kind)?;
     match carry_out(configuration) {
         Ok((completion, details)) => {
-            let status = if completion.success { StepStatus::Success } else { StepStatus::Failed };
+            let status = if completion.success {
+                StepStatus::Success
+            } else {
+                StepStatus::Failed
+            };
             step.finish(status, &details.to_string())?;
             Ok(completion)
         }
@@ -45,7 +52,9 @@ fn carry_out(configuration: &Configuration) -> Result<(Completion, Value), Failu
     let tool = Tool::open(ROLE)?;
     let arguments = arguments(configuration)?;
     let command = tool.command();
-    arguments.iter().for_each(|argument| command.argument(argument));
+    arguments
+        .iter()
+        .for_each(|argument| command.argument(argument));
     if let Some(folder) = &configuration.working_directory {
         command.working_directory(folder);
     }
@@ -76,7 +85,10 @@ fn arguments(configuration: &Configuration) -> Result<Vec<String>, Failure> {
     for parameter in run_context::parameters() {
         let value: Value = serde_json::from_str(&parameter.value).unwrap_or(Value::Null);
         let own = command_line::parameter(&parameter.name, &value).map_err(|unfit| {
-            invalid(format!("the parameter `{}` can't be passed on: {}", unfit.name, unfit.reason))
+            invalid(format!(
+                "the parameter `{}` can't be passed on: {}",
+                unfit.name, unfit.reason
+            ))
         })?;
         arguments.extend(own);
     }
@@ -97,26 +109,44 @@ fn last_words(child: &Child) -> Result<Vec<u8>, Failure> {
 fn completion(exit: ExitStatus, last_words: &[u8]) -> Completion {
     let (return_code, what) = match exit {
         ExitStatus::Code(0) => {
-            return Completion { success: true, return_code: Some(0), message: None };
+            return Completion {
+                success: true,
+                return_code: Some(0),
+                message: None,
+            };
         }
-        ExitStatus::Code(code) => (Some(code), format!("the script ended with exit code {code}")),
+        ExitStatus::Code(code) => (
+            Some(code),
+            format!("the script ended with exit code {code}"),
+        ),
         ExitStatus::Signal(signal) => (None, format!("the script was ended by signal {signal}")),
     };
     let message = match last_line(last_words) {
         Some(line) => format!("{what}: {line}"),
         None => what,
     };
-    Completion { success: false, return_code, message: Some(message) }
+    Completion {
+        success: false,
+        return_code,
+        message: Some(message),
+    }
 }
 
 fn last_line(words: &[u8]) -> Option<String> {
     let words = String::from_utf8_lossy(words);
-    let line = words.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    let line = words
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty())?;
     Some(line.chars().take(LAST_LINE).collect())
 }
 
 fn invalid(message: String) -> Failure {
-    Failure::Invalid(Detail { code: "parameter".to_owned(), message, attributes: Vec::new() })
+    Failure::Invalid(Detail {
+        code: "parameter".to_owned(),
+        message,
+        attributes: Vec::new(),
+    })
 }
 
 fn message(failure: &Failure) -> String {
@@ -146,6 +176,9 @@ mod tests {
             Some("the script ended with exit code 3: letzte Zeile ä")
         );
         let killed = completion(ExitStatus::Signal(9), b"");
-        assert_eq!(killed.message.as_deref(), Some("the script was ended by signal 9"));
+        assert_eq!(
+            killed.message.as_deref(),
+            Some("the script was ended by signal 9")
+        );
     }
 }

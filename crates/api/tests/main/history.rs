@@ -8,21 +8,46 @@ use crate::support::{Service, is_date, keys, sql_job};
 #[tokio::test]
 async fn shows_runs_with_the_columns_of_the_original() {
     let service = Service::start().await;
-    let id = service.create(&sql_job("A", "SELECT 41 + 1 AS answer")).await;
+    let id = service
+        .create(&sql_job("A", "SELECT 41 + 1 AS answer"))
+        .await;
     let run = service.post("/api/v2/jobs/A/run").await.json();
     let history = service.get("/api/v2/jobs/A/history").await.json();
     assert_eq!(
         keys(&history),
-        ["execution_history", "job_id", "next_cursor", "success", "total_count"]
+        [
+            "execution_history",
+            "job_id",
+            "next_cursor",
+            "success",
+            "total_count"
+        ]
     );
     assert_eq!(history["job_id"], id);
     assert_eq!(history["total_count"], 1);
     let row = &history["execution_history"][0];
     let of_the_original = [
-        "execution_id", "job_id", "job_name", "status", "start_time", "end_time",
-        "duration_seconds", "output_log", "error_message", "return_code", "step_results",
-        "execution_mode", "executed_by", "execution_timezone", "server_info", "memory_usage_mb",
-        "cpu_time_seconds", "retry_count", "max_retries", "is_retry", "parent_execution_id",
+        "execution_id",
+        "job_id",
+        "job_name",
+        "status",
+        "start_time",
+        "end_time",
+        "duration_seconds",
+        "output_log",
+        "error_message",
+        "return_code",
+        "step_results",
+        "execution_mode",
+        "executed_by",
+        "execution_timezone",
+        "server_info",
+        "memory_usage_mb",
+        "cpu_time_seconds",
+        "retry_count",
+        "max_retries",
+        "is_retry",
+        "parent_execution_id",
     ];
     for key in of_the_original {
         assert!(row.get(key).is_some(), "{key} is missing in {row}");
@@ -36,7 +61,10 @@ async fn shows_runs_with_the_columns_of_the_original() {
     assert_eq!(row["output_log"], run["output"]);
     assert_eq!(row["output_truncated"], false);
     assert_eq!(row["server_info"], "test-host; test-system; jobcell test");
-    assert!(is_date(&row["start_time"]) && is_date(&row["end_time"]), "{row}");
+    assert!(
+        is_date(&row["start_time"]) && is_date(&row["end_time"]),
+        "{row}"
+    );
 }
 
 #[tokio::test]
@@ -55,7 +83,9 @@ async fn pages_through_runs_newest_first() {
         let rows = page["execution_history"].as_array().unwrap().clone();
         assert_eq!(page["total_count"], rows.len());
         seen.extend(rows.iter().map(|row| row["execution_id"].clone()));
-        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
         path = format!("/api/v2/jobs/A/history?limit=2&cursor={cursor}");
     }
     assert_eq!(seen, expected);
@@ -76,7 +106,10 @@ async fn shows_the_end_of_a_long_output_and_all_of_it_on_demand() {
     let shown = row["output_log"].as_str().unwrap();
     assert!(shown.len() <= 4096 && shown.len() > 4090, "{}", shown.len());
     assert!(whole.ends_with(shown));
-    let path = format!("/api/v2/executions/{}", run["execution_id"].as_str().unwrap());
+    let path = format!(
+        "/api/v2/executions/{}",
+        run["execution_id"].as_str().unwrap()
+    );
     let execution = service.get(&path).await.json()["execution"].clone();
     assert_eq!(execution["output_log"], whole);
     assert_eq!(execution["output_truncated"], false);
@@ -90,7 +123,10 @@ async fn keeps_the_history_of_a_deleted_job_under_its_uuid() {
     service.delete("/api/v2/jobs/A").await;
     let path = format!("/api/v2/jobs/{id}/history");
     assert_eq!(service.get(&path).await.json()["total_count"], 1);
-    service.get("/api/v2/jobs/A/history").await.error(404, "job_not_found");
+    service
+        .get("/api/v2/jobs/A/history")
+        .await
+        .error(404, "job_not_found");
 }
 
 #[tokio::test]

@@ -8,16 +8,29 @@ use crate::support::{ENDLESS, Service, is_date, keys, request, sql_job};
 #[tokio::test]
 async fn waits_for_a_run_and_answers_with_the_keys_of_the_original() {
     let service = Service::start().await;
-    let id = service.create(&sql_job("A", "SELECT 41 + 1 AS answer")).await;
+    let id = service
+        .create(&sql_job("A", "SELECT 41 + 1 AS answer"))
+        .await;
     let reply = service.post("/api/v2/jobs/A/run").await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     let run = reply.json();
     assert_eq!(
         keys(&run),
         [
-            "_version", "duration_seconds", "end_time", "error", "error_code", "execution_id",
-            "job_id", "output", "output_dropped_bytes", "return_code", "start_time", "status",
-            "step_results", "success",
+            "_version",
+            "duration_seconds",
+            "end_time",
+            "error",
+            "error_code",
+            "execution_id",
+            "job_id",
+            "output",
+            "output_dropped_bytes",
+            "return_code",
+            "start_time",
+            "status",
+            "step_results",
+            "success",
         ]
     );
     assert_eq!(run["success"], true);
@@ -26,12 +39,22 @@ async fn waits_for_a_run_and_answers_with_the_keys_of_the_original() {
     assert_eq!(run["_version"], "v2");
     assert_eq!(run["error"], Value::Null);
     assert!(run["output"].as_str().unwrap().contains("42"), "{run}");
-    assert!(is_date(&run["start_time"]) && is_date(&run["end_time"]), "{run}");
+    assert!(
+        is_date(&run["start_time"]) && is_date(&run["end_time"]),
+        "{run}"
+    );
     assert!(run["duration_seconds"].as_f64().unwrap() > 0.0);
     let step = &run["step_results"][0];
     assert_eq!(
         keys(step),
-        ["details", "duration_seconds", "kind", "name", "start_time", "status"]
+        [
+            "details",
+            "duration_seconds",
+            "kind",
+            "name",
+            "start_time",
+            "status"
+        ]
     );
     assert!(is_date(&step["start_time"]), "{step}");
 
@@ -46,13 +69,18 @@ async fn waits_for_a_run_and_answers_with_the_keys_of_the_original() {
 #[tokio::test]
 async fn answers_200_without_success_when_the_job_failed() {
     let service = Service::start().await;
-    service.create(&sql_job("A", "SELECT * FROM no_such_table")).await;
+    service
+        .create(&sql_job("A", "SELECT * FROM no_such_table"))
+        .await;
     let reply = service.post("/api/v2/jobs/A/run").await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     let run = reply.json();
     assert_eq!(run["success"], false);
     assert_eq!(run["status"], "failed");
-    assert!(run["error"].as_str().unwrap().contains("no_such_table"), "{run}");
+    assert!(
+        run["error"].as_str().unwrap().contains("no_such_table"),
+        "{run}"
+    );
     assert!(run["error_code"].as_str().is_some(), "{run}");
 }
 
@@ -80,7 +108,10 @@ async fn refuses_a_run_while_another_goes_on_and_ends_that_on_demand() {
 
     let busy = service.post("/api/v2/jobs/A/run").await;
     assert_eq!(busy.error(409, "job_busy")["execution_id"], execution_id);
-    let running = service.get(&format!("/api/v2/executions/{execution_id}")).await.json();
+    let running = service
+        .get(&format!("/api/v2/executions/{execution_id}"))
+        .await
+        .json();
     assert_eq!(running["execution"]["status"], "running");
     assert_eq!(running["execution"]["end_time"], Value::Null);
 
@@ -92,7 +123,10 @@ async fn refuses_a_run_while_another_goes_on_and_ends_that_on_demand() {
     assert_eq!(ended["status"], "cancelled");
     assert_eq!(ended["error_message"], "cancelled by api");
     let again = service.post(&path).await;
-    assert_eq!(again.error(409, "execution_not_running")["execution_status"], "cancelled");
+    assert_eq!(
+        again.error(409, "execution_not_running")["execution_status"],
+        "cancelled"
+    );
 }
 
 #[tokio::test]
@@ -102,7 +136,9 @@ async fn lets_a_run_go_on_when_its_client_goes_away() {
     let router = service.router.clone();
     let client = tokio::spawn(tower::ServiceExt::oneshot(
         router,
-        request("POST", "/api/v2/jobs/A/run").body(Body::empty()).unwrap(),
+        request("POST", "/api/v2/jobs/A/run")
+            .body(Body::empty())
+            .unwrap(),
     ));
     let waiting = async {
         while service.engine.running() == 0 {
@@ -116,11 +152,15 @@ async fn lets_a_run_go_on_when_its_client_goes_away() {
             }
         }
     };
-    let execution_id = tokio::time::timeout(crate::support::PATIENCE, waiting).await.unwrap();
+    let execution_id = tokio::time::timeout(crate::support::PATIENCE, waiting)
+        .await
+        .unwrap();
     client.abort();
     assert!(client.await.unwrap_err().is_cancelled());
     assert_eq!(service.engine.running(), 1);
-    service.post(&format!("/api/v2/executions/{execution_id}/cancel")).await;
+    service
+        .post(&format!("/api/v2/executions/{execution_id}/cancel"))
+        .await;
     assert_eq!(service.ended(&execution_id).await["status"], "cancelled");
 }
 
@@ -128,11 +168,21 @@ async fn lets_a_run_go_on_when_its_client_goes_away() {
 async fn refuses_to_run_what_is_disabled_or_not_there() {
     let service = Service::start().await;
     service.create(&sql_job("A", "SELECT 1")).await;
-    service.send_json("PUT", "/api/v2/jobs/A", &json!({ "enabled": false })).await;
-    service.post("/api/v2/jobs/A/run").await.error(409, "job_disabled");
-    service.send_json("PUT", "/api/v2/jobs/A", &json!({ "enabled": true })).await;
+    service
+        .send_json("PUT", "/api/v2/jobs/A", &json!({ "enabled": false }))
+        .await;
+    service
+        .post("/api/v2/jobs/A/run")
+        .await
+        .error(409, "job_disabled");
+    service
+        .send_json("PUT", "/api/v2/jobs/A", &json!({ "enabled": true }))
+        .await;
     assert_eq!(service.post("/api/v2/jobs/A/run").await.status, 200);
-    service.post("/api/v2/jobs/B/run").await.error(404, "job_not_found");
+    service
+        .post("/api/v2/jobs/B/run")
+        .await
+        .error(404, "job_not_found");
 }
 
 #[tokio::test]
@@ -150,8 +200,13 @@ async fn takes_an_empty_object_as_the_body_and_warns_of_members_it_ignores() {
     let service = Service::start().await;
     service.create(&sql_job("A", "SELECT 1")).await;
     let path = "/api/v2/jobs/A/run";
-    assert_eq!(service.send_json("POST", path, &json!({})).await.status, 200);
-    let reply = service.send_json("POST", path, &json!({ "who": "ci" })).await;
+    assert_eq!(
+        service.send_json("POST", path, &json!({})).await.status,
+        200
+    );
+    let reply = service
+        .send_json("POST", path, &json!({ "who": "ci" }))
+        .await;
     assert_eq!(reply.json()["warnings"][0]["code"], "unknown_member");
     // What `curl -d ''` sends.
     let form = "application/x-www-form-urlencoded";

@@ -25,8 +25,18 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let router = service.router.clone();
-        let task = tokio::spawn(jobcell_api::serve(listener, router, shutdown.clone(), drain));
-        Self { service, address, shutdown, task }
+        let task = tokio::spawn(jobcell_api::serve(
+            listener,
+            router,
+            shutdown.clone(),
+            drain,
+        ));
+        Self {
+            service,
+            address,
+            shutdown,
+            task,
+        }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -35,7 +45,10 @@ impl Server {
 
     async fn end(self) -> Result<(), ServeError> {
         self.shutdown.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.expect("it ends in time").unwrap()
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("it ends in time")
+            .unwrap()
     }
 }
 
@@ -46,7 +59,11 @@ async fn answers_several_requests_on_one_connection() {
     let mut stream = server.connect().await;
     for _ in 0..3 {
         // What `curl -X POST` sends: neither a type nor a length.
-        send(&mut stream, "POST /api/v2/jobs/A/run HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        send(
+            &mut stream,
+            "POST /api/v2/jobs/A/run HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        )
+        .await;
         let reply = receive(&mut stream).await;
         assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
         assert!(reply.contains("\"status\":\"success\""), "{reply}");
@@ -59,12 +76,19 @@ async fn answers_several_requests_on_one_connection() {
 async fn sends_head_and_body_in_one_piece() {
     let server = Server::start(PATIENCE).await;
     let mut stream = server.connect().await;
-    send(&mut stream, "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    send(
+        &mut stream,
+        "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    )
+    .await;
     let mut buffer = [0; 4096];
     let length = stream.read(&mut buffer).await.unwrap();
     let piece = std::str::from_utf8(&buffer[..length]).unwrap();
     assert!(piece.contains("content-length: "), "{piece}");
-    assert!(piece.ends_with("{\"success\":true,\"status\":\"live\"}"), "{piece}");
+    assert!(
+        piece.ends_with("{\"success\":true,\"status\":\"live\"}"),
+        "{piece}"
+    );
     server.end().await.unwrap();
 }
 
@@ -73,10 +97,18 @@ async fn lets_a_run_finish_when_it_shuts_down_and_ends_idle_connections() {
     let server = Server::start(PATIENCE).await;
     server.service.create(&sql_job("A", ENDLESS)).await;
     let mut idle = server.connect().await;
-    send(&mut idle, "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    send(
+        &mut idle,
+        "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    )
+    .await;
     receive(&mut idle).await;
     let mut waiting = server.connect().await;
-    send(&mut waiting, "POST /api/v2/jobs/A/run HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    send(
+        &mut waiting,
+        "POST /api/v2/jobs/A/run HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    )
+    .await;
     let engine = server.service.engine.clone();
     let execution = tokio::time::timeout(PATIENCE, async {
         loop {
@@ -89,10 +121,19 @@ async fn lets_a_run_finish_when_it_shuts_down_and_ends_idle_connections() {
 
     server.shutdown.cancel();
     let mut rest = Vec::new();
-    tokio::time::timeout(PATIENCE, idle.read_to_end(&mut rest)).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, idle.read_to_end(&mut rest))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(rest, b"", "an idle connection is closed");
-    assert!(!server.task.is_finished(), "a run is still being waited for");
-    assert!(TcpStream::connect(server.address).await.is_err(), "no more connections are taken");
+    assert!(
+        !server.task.is_finished(),
+        "a run is still being waited for"
+    );
+    assert!(
+        TcpStream::connect(server.address).await.is_err(),
+        "no more connections are taken"
+    );
 
     engine.cancel_run(execution, "the test").unwrap();
     let reply = receive(&mut waiting).await;
@@ -106,7 +147,11 @@ async fn cuts_connections_that_outlast_the_shutdown_and_says_how_many() {
     let server = Server::start(Duration::from_millis(50)).await;
     server.service.create(&sql_job("A", ENDLESS)).await;
     let mut waiting = server.connect().await;
-    send(&mut waiting, "POST /api/v2/jobs/A/run HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    send(
+        &mut waiting,
+        "POST /api/v2/jobs/A/run HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    )
+    .await;
     let engine = server.service.engine.clone();
     tokio::time::timeout(PATIENCE, async {
         while engine.running() == 0 {
@@ -140,11 +185,17 @@ async fn answers_a_client_that_sends_far_too_much() {
         Ok::<_, std::io::Error>(writer)
     });
     let mut buffer = vec![0; 4096];
-    let read = tokio::time::timeout(PATIENCE, reader.read(&mut buffer)).await.unwrap().unwrap();
+    let read = tokio::time::timeout(PATIENCE, reader.read(&mut buffer))
+        .await
+        .unwrap()
+        .unwrap();
     let reply = std::str::from_utf8(&buffer[..read]).unwrap();
     assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
     assert!(reply.contains("body_too_large"), "{reply}");
-    sender.await.unwrap().expect("the client could send all of it");
+    sender
+        .await
+        .unwrap()
+        .expect("the client could send all of it");
     server.end().await.unwrap();
 }
 
@@ -181,11 +232,17 @@ async fn receive(stream: &mut TcpStream) -> String {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, reading).await.expect("a reply in time")
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .expect("a reply in time")
 }
 
 fn is_whole(text: &str) -> bool {
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
     length.is_some_and(|length| body.len() == length.parse::<usize>().unwrap())
 }

@@ -55,7 +55,11 @@ impl Service {
         .await
         .unwrap();
         let router = jobcell_api::router(engine.clone(), config);
-        Self { router, engine, _folder: folder }
+        Self {
+            router,
+            engine,
+            _folder: folder,
+        }
     }
 
     /// Sends a request as it is.
@@ -70,19 +74,24 @@ impl Service {
                 text: String::from_utf8(bytes.to_vec()).unwrap(),
             }
         };
-        tokio::time::timeout(PATIENCE, answering).await.expect("a reply in time")
+        tokio::time::timeout(PATIENCE, answering)
+            .await
+            .expect("a reply in time")
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
-        self.send(request("GET", path).body(Body::empty()).unwrap()).await
+        self.send(request("GET", path).body(Body::empty()).unwrap())
+            .await
     }
 
     pub(crate) async fn post(&self, path: &str) -> Reply {
-        self.send(request("POST", path).body(Body::empty()).unwrap()).await
+        self.send(request("POST", path).body(Body::empty()).unwrap())
+            .await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Reply {
-        self.send(request("DELETE", path).body(Body::empty()).unwrap()).await
+        self.send(request("DELETE", path).body(Body::empty()).unwrap())
+            .await
     }
 
     /// Sends a body of a type.
@@ -98,12 +107,15 @@ impl Service {
     }
 
     pub(crate) async fn send_json(&self, method: &str, path: &str, body: &Value) -> Reply {
-        self.send_typed(method, path, "application/json", body.to_string()).await
+        self.send_typed(method, path, "application/json", body.to_string())
+            .await
     }
 
     /// Stores a job and gives its UUID.
     pub(crate) async fn create(&self, yaml: &str) -> String {
-        let reply = self.send_json("POST", "/api/v2/jobs", &json!({ "yaml_config": yaml })).await;
+        let reply = self
+            .send_json("POST", "/api/v2/jobs", &json!({ "yaml_config": yaml }))
+            .await;
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text);
         reply.json()["job_id"].as_str().unwrap().to_owned()
     }
@@ -120,7 +132,9 @@ impl Service {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.expect("the run ends in time")
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .expect("the run ends in time")
     }
 }
 
@@ -138,7 +152,10 @@ impl Reply {
     #[track_caller]
     pub(crate) fn error(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
-        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
         let body = self.json();
         assert_eq!(body["success"], false);
         assert_eq!(body["code"], code, "{body}");
@@ -151,7 +168,10 @@ impl Reply {
 
 /// A request to the server under its usual name.
 pub(crate) fn request(method: &str, path: &str) -> axum::http::request::Builder {
-    Request::builder().method(method).uri(path).header(HOST, "localhost:5000")
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, "localhost:5000")
 }
 
 /// The YAML of a SQL job.
@@ -161,7 +181,12 @@ pub(crate) fn sql_job(id: &str, query: &str) -> String {
 
 /// The names of an object's members, sorted.
 pub(crate) fn keys(value: &Value) -> Vec<&str> {
-    let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut keys: Vec<&str> = value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     keys.sort_unstable();
     keys
 }
@@ -181,13 +206,19 @@ pub(crate) fn samples() -> Vec<Sample> {
             slug: "sql".to_owned(),
             yaml: sql_job("SQL-001", "SELECT 1") + "description: Asks for one.\n",
         },
-        Sample { slug: "odd".to_owned(), yaml: "type: Missing\n".to_owned() },
+        Sample {
+            slug: "odd".to_owned(),
+            yaml: "type: Missing\n".to_owned(),
+        },
     ]
 }
 
 fn job_types(folder: &Path) -> JobTypes {
     let path = folder.join("default.sqlite");
-    let connection = ConnectionConfig::Sqlite { path, read_only: false };
+    let connection = ConnectionConfig::Sqlite {
+        path,
+        read_only: false,
+    };
     let connections = [("default".to_owned(), connection)].into();
     let sql = SqlCapability::new(SqlConfig { connections });
     let config = HostConfig {
@@ -197,6 +228,9 @@ fn job_types(folder: &Path) -> JobTypes {
         ..HostConfig::default()
     };
     let host = PluginHost::new(config, vec![Arc::new(sql)]).unwrap();
-    let bundled = jobcell_bundle::job_types().iter().find(|plugin| plugin.name == "sql").unwrap();
+    let bundled = jobcell_bundle::job_types()
+        .iter()
+        .find(|plugin| plugin.name == "sql")
+        .unwrap();
     JobTypes::new([host.load(bundled.name, bundled.component).unwrap()]).unwrap()
 }

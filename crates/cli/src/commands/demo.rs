@@ -23,9 +23,12 @@ enum Shown {
 }
 
 pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
-    let folder = tempfile::Builder::new().prefix("jobcell-demo-").tempdir().map_err(|error| {
-        Failure::context(Exit::Unavailable, error, "a temporary folder can't be made")
-    })?;
+    let folder = tempfile::Builder::new()
+        .prefix("jobcell-demo-")
+        .tempdir()
+        .map_err(|error| {
+            Failure::context(Exit::Unavailable, error, "a temporary folder can't be made")
+        })?;
     let data = DataFolder::at(folder.path().join("data"));
     data.create()?;
     let store = compose::open_store(&data)?;
@@ -41,18 +44,29 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
         Ok(conclude(&shown))
     })?;
     folder.close().map_err(|error| {
-        Failure::context(Exit::Unavailable, error, "the temporary folder can't be removed")
+        Failure::context(
+            Exit::Unavailable,
+            error,
+            "the temporary folder can't be removed",
+        )
     })?;
     Ok(exit)
 }
 
 #[expect(clippy::print_stdout, reason = "the demonstration is what is printed")]
 fn introduce(engine: &Engine) {
-    println!("Jobcell {} runs its sample jobs, each through the WebAssembly", env!("CARGO_PKG_VERSION"));
+    println!(
+        "Jobcell {} runs its sample jobs, each through the WebAssembly",
+        env!("CARGO_PKG_VERSION")
+    );
     println!("plugin of its type, recorded in a temporary store.\n");
     println!("Job types:");
     for plugin in engine.job_types().iter() {
-        println!("  {:<12} {}", plugin.description().name, plugin.description().summary);
+        println!(
+            "  {:<12} {}",
+            plugin.description().name,
+            plugin.description().summary
+        );
     }
 }
 
@@ -66,7 +80,11 @@ async fn show(engine: &Engine, sample: &Sample) -> Result<Shown, Failure> {
     let broken = |error: anyhow::Error| {
         Failure::context(Exit::Internal, error, format!("the sample {}", sample.file))
     };
-    let job = engine.create_job(new).await.map_err(|error| broken(error.into()))?.record;
+    let job = engine
+        .create_job(new)
+        .await
+        .map_err(|error| broken(error.into()))?
+        .record;
     println!("\n{}", "─".repeat(78));
     println!("{}  ({}, samples/{})", job.name, job.job_type, sample.file);
     if !job.description.is_empty() {
@@ -77,10 +95,15 @@ async fn show(engine: &Engine, sample: &Sample) -> Result<Shown, Failure> {
         println!("  Stored and checked, but not run here: {needs}");
         return Ok(Shown::LeftOut);
     }
-    let request =
-        StartRequest { trigger: Trigger::Manual, executed_by: "demo".to_owned() };
+    let request = StartRequest {
+        trigger: Trigger::Manual,
+        executed_by: "demo".to_owned(),
+    };
     let job = JobRef::Id(job.job_id);
-    let run = engine.start_run(&job, request).await.map_err(|error| broken(error.into()))?;
+    let run = engine
+        .start_run(&job, request)
+        .await
+        .map_err(|error| broken(error.into()))?;
     let outcome = run.finished().await.map_err(|error| broken(error.into()))?;
     print_output(&outcome);
     Ok(verdict(&outcome))
@@ -94,7 +117,10 @@ fn print_output(outcome: &RunOutcome) {
     let execution = &outcome.execution;
     let seconds = execution.duration_seconds.unwrap_or_default();
     match &execution.error_message {
-        Some(message) => println!("\n  → {} after {seconds:.3} s: {message}", execution.status.as_str()),
+        Some(message) => println!(
+            "\n  → {} after {seconds:.3} s: {message}",
+            execution.status.as_str()
+        ),
         None => println!(
             "  → {} in {:.1} ms, {} steps",
             execution.status.as_str(),

@@ -29,7 +29,10 @@ pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
         let job = engine.check(&text).await.map_err(|found| {
             let colour = std::io::stderr().is_terminal();
             let shown = problems::render(&name, &text, &found, colour);
-            Failure::message(Exit::InvalidJob, format!("{name} is not valid\n\n{shown}\n"))
+            Failure::message(
+                Exit::InvalidJob,
+                format!("{name} is not valid\n\n{shown}\n"),
+            )
         })?;
         let cancel = CancellationToken::new();
         let canceller = tokio::spawn(cancel_on_signal(cancel.clone()));
@@ -38,7 +41,9 @@ pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
             Format::Json => None,
         };
         let started = Instant::now();
-        let report = engine.run_unrecorded(&job, &parameters, cancel, observer).await;
+        let report = engine
+            .run_unrecorded(&job, &parameters, cancel, observer)
+            .await;
         canceller.abort();
         let seconds = started.elapsed().as_secs_f64();
         match options.format {
@@ -52,9 +57,10 @@ pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
 /// `NAME=VALUE`. The value is text; a job's script turns it into what it needs.
 fn parameter(text: &str) -> Result<Parameter, Failure> {
     match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => {
-            Ok(Parameter { name: name.to_owned(), value: value.into() })
-        }
+        Some((name, value)) if !name.is_empty() => Ok(Parameter {
+            name: name.to_owned(),
+            value: value.into(),
+        }),
         _ => Err(Failure::message(
             Exit::Usage,
             format!("`--parameter {text}` should be `--parameter NAME=VALUE`"),
@@ -79,7 +85,9 @@ impl RunObserver for Live {
             OutputStream::Stderr => write_all(std::io::stderr().lock(), bytes),
             OutputStream::Log => {
                 let mut stderr = std::io::stderr().lock();
-                stderr.write_all(bytes).and_then(|()| stderr.write_all(b"\n"))
+                stderr
+                    .write_all(bytes)
+                    .and_then(|()| stderr.write_all(b"\n"))
             }
         });
     }
@@ -101,10 +109,19 @@ fn exit(end: &RunEnd) -> Exit {
     }
 }
 
-fn status(end: &RunEnd) -> (&'static str, Option<i32>, Option<&jobcell_plugin_host::RunFailure>) {
+fn status(
+    end: &RunEnd,
+) -> (
+    &'static str,
+    Option<i32>,
+    Option<&jobcell_plugin_host::RunFailure>,
+) {
     match end {
         RunEnd::Succeeded { return_code } => ("success", *return_code, None),
-        RunEnd::Failed { return_code, failure } => ("failed", *return_code, Some(failure)),
+        RunEnd::Failed {
+            return_code,
+            failure,
+        } => ("failed", *return_code, Some(failure)),
         RunEnd::TimedOut => ("timeout", None, None),
         RunEnd::Cancelled => ("cancelled", None, None),
     }
@@ -115,7 +132,10 @@ fn print_end(report: &RunReport, seconds: f64) {
     let (status, _, failure) = status(&report.end);
     match failure {
         Some(failure) => {
-            eprintln!("jobcell: {status} after {seconds:.3} s: {} [{}]", failure.message, failure.code);
+            eprintln!(
+                "jobcell: {status} after {seconds:.3} s: {} [{}]",
+                failure.message, failure.code
+            );
         }
         None => eprintln!("jobcell: {status} after {seconds:.3} s"),
     }

@@ -49,11 +49,14 @@ async fn bind(config: &Config) -> Result<TcpListener, Failure> {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "scripts read the address from this line")]
+#[expect(
+    clippy::print_stdout,
+    reason = "scripts read the address from this line"
+)]
 fn announce(listener: &TcpListener, data: &DataFolder) -> Result<(), Failure> {
-    let address = listener.local_addr().map_err(|error| {
-        Failure::context(Exit::Internal, error, "the address is not known")
-    })?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::context(Exit::Internal, error, "the address is not known"))?;
     tracing::info!(%address, data = %data.path().display(), "serving");
     println!("jobcell is ready on http://{address}");
     Ok(())
@@ -96,7 +99,10 @@ async fn serve(
     stop.cancel();
     let drained = engine.drain(config.shutdown_grace).await;
     if drained.interrupted > 0 {
-        tracing::warn!(runs = drained.interrupted, "runs were ended by the shutdown");
+        tracing::warn!(
+            runs = drained.interrupted,
+            "runs were ended by the shutdown"
+        );
     }
     let served = match early {
         Some(served) => served,
@@ -107,7 +113,11 @@ async fn serve(
     match served {
         Ok(Ok(())) => Ok(Exit::Success),
         Ok(Err(error)) => Err(Failure::context(Exit::Unavailable, error, "serving failed")),
-        Err(error) => Err(Failure::context(Exit::Internal, error, "the server's task failed")),
+        Err(error) => Err(Failure::context(
+            Exit::Internal,
+            error,
+            "the server's task failed",
+        )),
     }
 }
 
@@ -118,7 +128,10 @@ fn api_config(config: &Config) -> ApiConfig {
         allowed_origins: config.allowed_origins.clone(),
         body_limit: usize::try_from(config.body_limit.as_u64()).unwrap_or(usize::MAX),
         samples: samples
-            .map(|sample| Sample { slug: sample.slug.to_owned(), yaml: sample.yaml.to_owned() })
+            .map(|sample| Sample {
+                slug: sample.slug.to_owned(),
+                yaml: sample.yaml.to_owned(),
+            })
             .collect(),
         ..ApiConfig::default()
     }

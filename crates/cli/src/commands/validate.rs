@@ -52,13 +52,19 @@ pub(super) async fn storeless_engine(
 pub(super) fn read(file: &Path) -> Result<String, String> {
     let bytes = if file == Path::new("-") {
         let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .map(|_| bytes)
     } else {
         std::fs::read(file)
     };
     let bytes = bytes.map_err(|error| format!("it can't be read: {error}"))?;
     String::from_utf8(bytes).map_err(|error| {
-        format!("it is not UTF-8 text (byte {})", error.utf8_error().valid_up_to() + 1)
+        format!(
+            "it is not UTF-8 text (byte {})",
+            error.utf8_error().valid_up_to() + 1
+        )
     })
 }
 
@@ -98,7 +104,10 @@ impl Report {
         }
         if !self.problems.is_empty() {
             let colour = std::io::stdout().is_terminal();
-            println!("{}\n", problems::render(&name, &self.text, &self.problems, colour));
+            println!(
+                "{}\n",
+                problems::render(&name, &self.text, &self.problems, colour)
+            );
         }
         if self.valid {
             println!("{name}: valid");

@@ -24,7 +24,10 @@ fn refuses_a_core_module() {
 #[test]
 fn refuses_a_truncated_file_and_noise() {
     let whole = jobcell_bundle::hostile().component;
-    assert!(matches!(refused(&whole[..whole.len() / 2]), LoadError::Compile(_)));
+    assert!(matches!(
+        refused(&whole[..whole.len() / 2]),
+        LoadError::Compile(_)
+    ));
     assert!(matches!(refused(b""), LoadError::Compile(_)));
     assert!(matches!(refused(&[0x7f; 4096]), LoadError::Compile(_)));
 }
@@ -32,7 +35,9 @@ fn refuses_a_truncated_file_and_noise() {
 #[test]
 fn refuses_a_precompiled_image() {
     let engine = wasmtime::Engine::default();
-    let image = engine.precompile_component(&component("(component)")).unwrap();
+    let image = engine
+        .precompile_component(&component("(component)"))
+        .unwrap();
     assert!(matches!(refused(&image), LoadError::Precompiled));
 }
 
@@ -56,7 +61,10 @@ fn refuses_an_interface_that_is_not_granted() {
 
 #[test]
 fn refuses_a_component_that_exports_no_job_type() {
-    assert!(matches!(refused(&component("(component)")), LoadError::Contract(_)));
+    assert!(matches!(
+        refused(&component("(component)")),
+        LoadError::Contract(_)
+    ));
 }
 
 #[test]

@@ -6,13 +6,20 @@ use std::path::{Path, PathBuf};
 use jobcell_plugin_host::{HostConfig, PluginHost};
 
 fn load(folder: &Path) {
-    let config = HostConfig { cache_dir: Some(folder.to_owned()), ..HostConfig::default() };
+    let config = HostConfig {
+        cache_dir: Some(folder.to_owned()),
+        ..HostConfig::default()
+    };
     let host = PluginHost::new(config, Vec::new()).unwrap();
-    host.load("hostile", jobcell_bundle::hostile().component).unwrap();
+    host.load("hostile", jobcell_bundle::hostile().component)
+        .unwrap();
 }
 
 fn images(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect()
 }
 
 #[test]
@@ -24,7 +31,10 @@ fn an_image_is_written_once_and_used_again() {
     let written = fs::metadata(&first[0]).unwrap().modified().unwrap();
     load(folder.path());
     assert_eq!(images(folder.path()), first);
-    assert_eq!(fs::metadata(&first[0]).unwrap().modified().unwrap(), written);
+    assert_eq!(
+        fs::metadata(&first[0]).unwrap().modified().unwrap(),
+        written
+    );
 }
 
 #[test]

@@ -12,14 +12,26 @@ async fn ends_as(deed: &str, code: &str, words: &[&str]) {
     let (found, message) = failure(&report);
     assert_eq!(found, code, "{deed}: {message}");
     for word in words {
-        assert!(message.contains(word), "{deed}: `{word}` is not in: {message}");
+        assert!(
+            message.contains(word),
+            "{deed}: `{word}` is not in: {message}"
+        );
     }
-    assert!(matches!(neighbour.end, RunEnd::Succeeded { .. }), "{:?}", neighbour.end);
+    assert!(
+        matches!(neighbour.end, RunEnd::Succeeded { .. }),
+        "{:?}",
+        neighbour.end
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loop_ends_by_the_limit_of_computing_time() {
-    ends_as("loop", "limit_compute_time", &["compute_time", "0.3 s", "limits.computeTime"]).await;
+    ends_as(
+        "loop",
+        "limit_compute_time",
+        &["compute_time", "0.3 s", "limits.computeTime"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -39,7 +51,12 @@ async fn a_recursion_with_large_frames_is_explained() {
 
 #[tokio::test]
 async fn a_memory_bomb_ends_by_the_limit_of_memory() {
-    ends_as("allocate", "limit_guest_memory", &["guest_memory", "16 MiB", "limits.guestMemory"]).await;
+    ends_as(
+        "allocate",
+        "limit_guest_memory",
+        &["guest_memory", "16 MiB", "limits.guestMemory"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -51,7 +68,11 @@ async fn a_trap_is_named() {
 async fn a_panic_leaves_its_words_in_the_output() {
     let report = run("panic").await;
     assert_eq!(failure(&report).0, "trap");
-    assert!(report.output.text().contains("on purpose"), "{}", report.output.text());
+    assert!(
+        report.output.text().contains("on purpose"),
+        "{}",
+        report.output.text()
+    );
 }
 
 #[tokio::test]
@@ -61,7 +82,12 @@ async fn a_plugin_that_exits_is_named() {
 
 #[tokio::test]
 async fn a_flood_of_host_calls_ends_by_its_limit() {
-    ends_as("host-call-flood", "limit_host_calls", &["20000 calls", "limits.hostCalls"]).await;
+    ends_as(
+        "host-call-flood",
+        "limit_host_calls",
+        &["20000 calls", "limits.hostCalls"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -74,7 +100,12 @@ async fn leaked_handles_end_by_a_limit() {
     let report = run("handle-leak").await;
     assert_eq!(failure(&report).0, "limit_steps");
     assert_eq!(report.steps.len(), 50);
-    assert!(report.steps.iter().all(|step| step.status == StepStatus::Failed));
+    assert!(
+        report
+            .steps
+            .iter()
+            .all(|step| step.status == StepStatus::Failed)
+    );
 }
 
 #[tokio::test]
@@ -92,11 +123,24 @@ async fn a_step_left_open_is_recorded_as_failed() {
 
 #[tokio::test]
 async fn floods_of_output_and_log_keep_head_and_tail() {
-    let limits = RunLimits { output_head: 1 << 16, output_tail: 1 << 16, ..RunLimits::default() };
+    let limits = RunLimits {
+        output_head: 1 << 16,
+        output_tail: 1 << 16,
+        ..RunLimits::default()
+    };
     for deed in ["output-flood", "log-flood", "long-log-line"] {
         let report = hostile().run(request(deed, limits.clone())).await;
-        assert!(matches!(report.end, RunEnd::Succeeded { .. }), "{deed}: {:?}", report.end);
-        let kept: usize = report.output.chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        assert!(
+            matches!(report.end, RunEnd::Succeeded { .. }),
+            "{deed}: {:?}",
+            report.end
+        );
+        let kept: usize = report
+            .output
+            .chunks
+            .iter()
+            .map(|chunk| chunk.bytes.len())
+            .sum();
         assert!(kept <= 1 << 17, "{deed} kept {kept} bytes");
         assert!(kept > 1 << 13, "{deed} kept {kept} bytes");
     }
@@ -106,7 +150,11 @@ async fn floods_of_output_and_log_keep_head_and_tail() {
 async fn a_plugin_sees_nothing_of_the_machine() {
     let report = run("print").await;
     let seen = report.output.text();
-    assert_eq!(seen, "environment []\narguments []\nroot false\nfile false\n", "{:?}", report.end);
+    assert_eq!(
+        seen, "environment []\narguments []\nroot false\nfile false\n",
+        "{:?}",
+        report.end
+    );
 }
 
 #[tokio::test]

@@ -15,7 +15,11 @@ async fn timed(request: RunRequest) -> (RunReport, Duration) {
 }
 
 fn generous() -> RunLimits {
-    RunLimits { compute_time: Duration::from_secs(60), host_calls: u64::MAX, ..tight() }
+    RunLimits {
+        compute_time: Duration::from_secs(60),
+        host_calls: u64::MAX,
+        ..tight()
+    }
 }
 
 #[tokio::test]
@@ -33,7 +37,11 @@ async fn sleeping_is_not_computing() {
     request.timeout = Duration::from_secs(1);
     let (report, _) = timed(request).await;
     assert_eq!(report.end, RunEnd::TimedOut);
-    assert!(report.cost.cpu_time < Duration::from_millis(500), "{:?}", report.cost);
+    assert!(
+        report.cost.cpu_time < Duration::from_millis(500),
+        "{:?}",
+        report.cost
+    );
 }
 
 #[tokio::test]
@@ -56,7 +64,11 @@ async fn a_plugin_that_heeds_a_cancel_may_still_succeed() {
         cancel.cancel();
     };
     let ((report, _), ()) = tokio::join!(timed(request), canceller);
-    assert!(matches!(report.end, RunEnd::Succeeded { .. }), "{:?}", report.end);
+    assert!(
+        matches!(report.end, RunEnd::Succeeded { .. }),
+        "{:?}",
+        report.end
+    );
 }
 
 #[tokio::test]
@@ -64,5 +76,9 @@ async fn a_timeout_of_a_century_does_no_harm() {
     let mut request = request("nothing", tight());
     request.timeout = Duration::MAX;
     let (report, _) = timed(request).await;
-    assert!(matches!(report.end, RunEnd::Succeeded { .. }), "{:?}", report.end);
+    assert!(
+        matches!(report.end, RunEnd::Succeeded { .. }),
+        "{:?}",
+        report.end
+    );
 }

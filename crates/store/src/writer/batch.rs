@@ -41,7 +41,12 @@ enum Trouble {
 
 impl Writer {
     pub(super) fn new(slot: Arc<Slot>, reserve_bytes: u64, metrics: Arc<Metrics>) -> Self {
-        Self { slot, reserve_bytes, metrics, doubtful: Vec::new() }
+        Self {
+            slot,
+            reserve_bytes,
+            metrics,
+            doubtful: Vec::new(),
+        }
     }
 
     /// Carries out the batch and whatever else arrives before its commit.
@@ -97,7 +102,8 @@ impl Writer {
     }
 
     fn doubt(&mut self, batch: &[Box<dyn Pending>]) {
-        self.doubtful.extend(batch.iter().filter_map(|request| request.opened()));
+        self.doubtful
+            .extend(batch.iter().filter_map(|request| request.opened()));
     }
 
     /// Opens the database again. Returns what to answer to those whose write
@@ -141,10 +147,14 @@ impl Writer {
         let writes = self.apply_all(batch, more, &mut tables)?;
         drop(tables);
         if writes == 0 && !taken_back {
-            transaction.abort().map_err(|error| Trouble::All(error.into()))?;
+            transaction
+                .abort()
+                .map_err(|error| Trouble::All(error.into()))?;
             return Ok(0);
         }
-        transaction.commit().map_err(|error| Trouble::All(error.into()))?;
+        transaction
+            .commit()
+            .map_err(|error| Trouble::All(error.into()))?;
         self.doubtful.clear();
         Ok(writes)
     }
@@ -155,7 +165,10 @@ impl Writer {
         mut more: Option<&mut mpsc::Receiver<Box<dyn Pending>>>,
         tables: &mut WriteTables<'_>,
     ) -> Result<u64, Trouble> {
-        let scarce = self.slot.free_bytes().is_some_and(|free| free < self.reserve_bytes);
+        let scarce = self
+            .slot
+            .free_bytes()
+            .is_some_and(|free| free < self.reserve_bytes);
         let mut writes = 0;
         let mut index = 0;
         loop {

@@ -17,10 +17,8 @@ pub(crate) trait Operation: Send + 'static {
     type Error: From<StorageError> + Send;
 
     /// Checks, then writes. `Stop::Refused` must leave no trace.
-    fn apply(
-        &self,
-        tables: &mut WriteTables<'_>,
-    ) -> Result<Change<Self::Reply>, Stop<Self::Error>>;
+    fn apply(&self, tables: &mut WriteTables<'_>)
+    -> Result<Change<Self::Reply>, Stop<Self::Error>>;
 
     /// Whether it is refused when room gets scarce.
     fn needs_room(&self) -> bool {
@@ -92,11 +90,12 @@ pub(super) struct Request<O: Operation> {
 }
 
 impl<O: Operation> Request<O> {
-    pub(super) fn new(
-        operation: O,
-        reply: oneshot::Sender<Result<O::Reply, O::Error>>,
-    ) -> Self {
-        Self { operation, outcome: None, reply }
+    pub(super) fn new(operation: O, reply: oneshot::Sender<Result<O::Reply, O::Error>>) -> Self {
+        Self {
+            operation,
+            outcome: None,
+            reply,
+        }
     }
 }
 
@@ -118,7 +117,9 @@ impl<O: Operation> Pending for Request<O> {
     }
 
     fn answer(self: Box<Self>) {
-        let outcome = self.outcome.unwrap_or_else(|| Err(StorageError::Closed.into()));
+        let outcome = self
+            .outcome
+            .unwrap_or_else(|| Err(StorageError::Closed.into()));
         // Whoever asked may have gone; the write stands all the same.
         let _ = self.reply.send(outcome);
     }

@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) static HOST: LazyLock<PluginHost> =
     LazyLock::new(|| PluginHost::new(HostConfig::default(), Vec::new()).unwrap());
 
-static HOSTILE: LazyLock<Plugin> =
-    LazyLock::new(|| HOST.load("hostile", jobcell_bundle::hostile().component).unwrap());
+static HOSTILE: LazyLock<Plugin> = LazyLock::new(|| {
+    HOST.load("hostile", jobcell_bundle::hostile().component)
+        .unwrap()
+});
 
 /// The plugin that misbehaves.
 pub(crate) fn hostile() -> Plugin {

@@ -1,0 +1,6 @@
+//! What a run sees of a SQLite database, beneath the plugin interface.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod results;
+mod sharing;
+mod support;
