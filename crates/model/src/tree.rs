@@ -121,10 +121,7 @@ pub(crate) fn read(text: &str, problems: &Problems) -> Option<Node> {
         nodes: 0,
         text: 0,
     };
-    match builder.document() {
-        Ok(node) => Some(node),
-        Err(Stop) => None,
-    }
+    builder.document().ok()
 }
 
 /// Reading ended early; the problem was reported.
