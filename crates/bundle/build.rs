@@ -1,29 +1,29 @@
 //! Builds the workspace `plugins/` for `wasm32-wasip2` into the output folder.
 //! Never touches the target folder of the outer build.
-#![expect(
-    clippy::print_stdout,
-    reason = "this is how a build script speaks to cargo"
-)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// Settings of the outer build that do not fit the inner one.
-const OUTER_ONLY: [&str; 11] = [
+/// Settings of the outer build that do not fit the inner one, or would make the
+/// plugins depend on who builds them.
+const OUTER_ONLY: [&str; 12] = [
     "CARGO_BUILD_RUSTFLAGS",
     "CARGO_BUILD_TARGET",
+    "CARGO_BUILD_TARGET_DIR",
     "CARGO_ENCODED_RUSTFLAGS",
     "CARGO_MAKEFLAGS",
     "CARGO_TARGET_DIR",
     "MAKEFLAGS",
+    "MFLAGS",
     "RUSTC_LINKER",
     "RUSTC_WORKSPACE_WRAPPER",
     "RUSTFLAGS",
-    "CARGO_BUILD_TARGET_DIR",
     "TARGET",
 ];
+/// The same, by how their names begin: the profile in `plugins/` is the one.
+const OUTER_ONLY_PREFIX: &str = "CARGO_PROFILE_";
 
 fn main() {
     if let Err(reason) = build() {
@@ -36,39 +36,34 @@ fn build() -> Result<(), String> {
     let here = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let top = here.join("../..");
     let plugins = top.join("plugins");
+    // The manifest on top is where the SDK inherits its dependencies from.
     for watched in [
         "plugins",
         "wit",
         "crates/plugin-sdk/src",
         "crates/plugin-sdk/Cargo.toml",
+        "Cargo.toml",
     ] {
         watch(&top.join(watched));
     }
+    println!("cargo::rerun-if-changed=build.rs");
+    if !plugins.join("Cargo.toml").is_file() {
+        return Err(format!("{} is missing", plugins.display()));
+    }
     add_target()?;
     let folder = PathBuf::from(variable("OUT_DIR")?).join("plugins");
-    let mut cargo = Command::new(variable("CARGO")?);
-    cargo
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--target",
-            TARGET,
-            "--target-dir",
-        ])
-        .arg(&folder)
-        .current_dir(&plugins);
-    for name in OUTER_ONLY {
-        cargo.env_remove(name);
-    }
+    let mut cargo = inner_cargo(&plugins, &folder)?;
     let built = cargo
         .output()
         .map_err(|error| format!("cargo can't be started: {error}"))?;
     if !built.status.success() {
         let said = String::from_utf8_lossy(&built.stderr);
+        for line in said.lines().filter(|line| !line.trim().is_empty()) {
+            println!("cargo::warning={line}");
+        }
         return Err(format!(
-            "cargo said:\n{}",
-            said.replace('\n', "\ncargo::warning=")
+            "cargo failed in {} (its words are above)",
+            plugins.display()
         ));
     }
     let release = folder.join(TARGET).join("release");
@@ -76,18 +71,36 @@ fn build() -> Result<(), String> {
     Ok(())
 }
 
-/// Rebuilds when a source changes, but not when a nested target folder does.
+fn inner_cargo(plugins: &Path, folder: &Path) -> Result<Command, String> {
+    let mut cargo = Command::new(variable("CARGO")?);
+    cargo
+        .args(["build", "--release", "--locked", "--target", TARGET])
+        .args(["--jobs", &variable("NUM_JOBS")?])
+        .arg("--target-dir")
+        .arg(folder)
+        .current_dir(plugins);
+    for name in OUTER_ONLY {
+        cargo.env_remove(name);
+    }
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with(OUTER_ONLY_PREFIX) {
+            cargo.env_remove(name);
+        }
+    }
+    Ok(cargo)
+}
+
+/// Rebuilds when a file changes. Names each file and never a folder: cargo would
+/// look through all of it, and a target folder that was built by hand in
+/// `plugins/` changes all the time.
 fn watch(path: &Path) {
     let name = path.file_name().unwrap_or_default();
     if name == "target" || name.to_string_lossy().starts_with('.') {
         return;
     }
-    println!("cargo::rerun-if-changed={}", path.display());
-    if let Ok(entries) = std::fs::read_dir(path) {
-        entries
-            .flatten()
-            .filter(|entry| entry.path().is_dir())
-            .for_each(|entry| watch(&entry.path()));
+    match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten().for_each(|entry| watch(&entry.path())),
+        Err(_) => println!("cargo::rerun-if-changed={}", path.display()),
     }
 }
 
@@ -103,6 +116,8 @@ fn add_target() -> Result<(), String> {
         return Ok(());
     }
     let hint = format!("the target {TARGET} is missing: run `rustup target add {TARGET}`");
+    // Cargo sets RUSTUP_TOOLCHAIN where rustup runs it, so this adds the target
+    // to the toolchain of this build.
     let added = Command::new("rustup")
         .args(["target", "add", TARGET])
         .output();

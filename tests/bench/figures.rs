@@ -100,7 +100,7 @@ impl Row {
 #[expect(clippy::print_stdout, reason = "the bench's result")]
 pub(crate) fn print(rows: &[Row]) {
     let mut table = Table::new();
-    table.load_preset(ASCII_MARKDOWN);
+    table.load_style(ASCII_MARKDOWN);
     table.set_header(["what", "measured", "floor in the same run", "ratio", "goal"]);
     for row in rows {
         table.add_row(row.0.iter());

@@ -2,11 +2,7 @@
 //! Judges nothing; figures depend on the machine and its disk.
 //!
 //! `cargo bench -p jobcell --bench speed`
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a bench may panic and prints"
-)]
+#![expect(clippy::unwrap_used, reason = "a bench may panic")]
 
 mod clients;
 mod compose;

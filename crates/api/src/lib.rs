@@ -118,7 +118,6 @@ impl Api {
 }
 
 /// The API over an engine.
-#[must_use]
 pub fn router(engine: Engine, config: ApiConfig) -> Router {
     let api = Api::new(engine, config);
     let routes = Router::new()

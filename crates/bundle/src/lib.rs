@@ -42,3 +42,26 @@ pub fn hostile() -> BundledPlugin {
         component: component!("jobcell_plugin_hostile.wasm"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a component begins with; a core module has 1 as its version.
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    #[test]
+    fn every_plugin_is_a_component() {
+        for plugin in job_types().iter().copied().chain([hostile()]) {
+            assert!(plugin.component.starts_with(COMPONENT), "{}", plugin.name);
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = job_types().iter().map(|plugin| plugin.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), job_types().len());
+    }
+}

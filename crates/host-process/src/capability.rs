@@ -38,8 +38,8 @@ impl ProcessCapability {
         Self(Arc::new(config))
     }
 
-    /// Removes private folders that a crash left. Only for whom no other
-    /// process shares the folder with.
+    /// Removes private folders that a crash left. Those of runs that still go
+    /// on, in this process or another one, stay.
     pub fn clean_leftovers(&self) {
         scratch::clean(&self.0.scratch_root);
     }
@@ -64,8 +64,11 @@ impl Capability for ProcessCapability {
         Box::new(ProcessRun {
             scope: scope.clone(),
             config: Arc::clone(&self.0),
-            scratch: Scratch::below(self.0.scratch_root.clone()),
             resources: Resources::default(),
+            scratch: Scratch::below(
+                self.0.scratch_root.clone(),
+                scope.attribute("execution-id").unwrap_or_default(),
+            ),
             started: 0,
             cost: Cost::default(),
         })
@@ -76,8 +79,9 @@ impl Capability for ProcessCapability {
 pub(crate) struct ProcessRun {
     pub(crate) scope: RunScope,
     pub(crate) config: Arc<ProcessConfig>,
-    pub(crate) scratch: Scratch,
+    /// Before the folder, so that a drop ends processes before it removes it.
     pub(crate) resources: Resources,
+    pub(crate) scratch: Scratch,
     pub(crate) started: u32,
     pub(crate) cost: Cost,
 }

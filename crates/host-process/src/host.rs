@@ -377,3 +377,7 @@ impl HostChild for ProcessRun {
         Ok(())
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

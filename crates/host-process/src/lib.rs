@@ -7,10 +7,10 @@ mod scratch;
 mod spawn;
 mod tools;
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[path = "unix.rs"]
 mod system;
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 #[path = "unsupported.rs"]
 mod system;
 

@@ -1,6 +1,7 @@
 //! The private folder of a run: made when it is first needed, for its owner
 //! alone, removed when the run ends. Never outlives a start of the server.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -16,12 +17,25 @@ const LARGEST: usize = 16 << 20;
 /// A run's private folder, if it has one.
 pub(crate) struct Scratch {
     root: PathBuf,
+    prefix: String,
     folder: Option<TempDir>,
+    /// Locked as long as the run goes on; the system unlocks it at a crash.
+    in_use: Option<File>,
 }
 
 impl Scratch {
-    pub(crate) fn below(root: PathBuf) -> Self {
-        Self { root, folder: None }
+    /// The folder of an execution, which gives it its name.
+    pub(crate) fn below(root: PathBuf, execution: &str) -> Self {
+        let plain = |character: &char| character.is_ascii_alphanumeric() || *character == '-';
+        let mut prefix = PREFIX.to_owned();
+        prefix.extend(execution.chars().filter(plain).take(64));
+        prefix.push('-');
+        Self {
+            root,
+            prefix,
+            folder: None,
+            in_use: None,
+        }
     }
 
     /// Where a process works that was told no other folder.
@@ -56,6 +70,7 @@ impl Scratch {
 
     /// Removes it.
     pub(crate) fn remove(&mut self) {
+        self.in_use = None;
         if let Some(folder) = self.folder.take() {
             let path = folder.path().to_owned();
             if let Err(error) = folder.close() {
@@ -67,11 +82,14 @@ impl Scratch {
     fn folder(&mut self) -> Result<&Path, Failure> {
         if self.folder.is_none() {
             let mut builder = tempfile::Builder::new();
-            builder.prefix(PREFIX);
+            builder.prefix(&self.prefix);
             #[cfg(unix)]
             builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-            let made = builder.tempdir_in(&self.root);
-            self.folder = Some(made.map_err(|error| failed(&self.root, &error))?);
+            let made = builder
+                .tempdir_in(&self.root)
+                .map_err(|error| failed(&self.root, &error))?;
+            self.in_use = lock(made.path());
+            self.folder = Some(made);
         }
         Ok(self.working_directory())
     }
@@ -86,10 +104,20 @@ pub(crate) fn clean(root: &Path) {
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
         }
+        let Some(_unused) = lock(&entry.path()) else {
+            continue;
+        };
         if let Err(error) = std::fs::remove_dir_all(entry.path()) {
             tracing::warn!(folder = %entry.path().display(), %error, "a left-over folder can't be removed");
         }
     }
+}
+
+/// The lock on a folder, unless somebody else has it. A system that locks no
+/// folders leaves leftovers where they are, which harms no run.
+fn lock(folder: &Path) -> Option<File> {
+    let handle = File::open(folder).ok()?;
+    handle.try_lock().is_ok().then_some(handle)
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {
@@ -113,10 +141,14 @@ fn write_private(file: &Path, contents: &[u8]) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    fn scratch(root: &TempDir) -> Scratch {
+        Scratch::below(root.path().to_owned(), "0192-ab/../c")
+    }
+
     #[test]
     fn a_file_is_private_and_goes_with_its_folder() {
         let root = tempfile::tempdir().unwrap();
-        let mut scratch = Scratch::below(root.path().to_owned());
+        let mut scratch = scratch(&root);
         let file = scratch.write("script.ps1", b"x").unwrap();
         #[cfg(unix)]
         {
@@ -124,6 +156,8 @@ mod tests {
             let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
         }
+        let folder = file.parent().unwrap().file_name().unwrap();
+        assert!(folder.to_str().unwrap().starts_with("run-0192-abc-"));
         scratch.remove();
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
     }
@@ -131,7 +165,7 @@ mod tests {
     #[test]
     fn names_that_lead_elsewhere_are_refused() {
         let root = tempfile::tempdir().unwrap();
-        let mut scratch = Scratch::below(root.path().to_owned());
+        let mut scratch = scratch(&root);
         for name in [
             "", "..", "../x", "a/b", "a\\b", "/etc/x", ".hidden", "a\0", "C:x",
         ] {
@@ -145,9 +179,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join("run-abc/deep")).unwrap();
         std::fs::create_dir_all(root.path().join("other")).unwrap();
+        let mut going_on = scratch(&root);
+        let file = going_on.write("script.ps1", b"x").unwrap();
         clean(root.path());
-        let left: Vec<_> = std::fs::read_dir(root.path()).unwrap().flatten().collect();
-        assert_eq!(left.len(), 1);
-        assert_eq!(left[0].file_name(), "other");
+        assert!(!root.path().join("run-abc").exists());
+        assert!(root.path().join("other").exists());
+        assert!(file.exists(), "a run that goes on keeps its folder");
     }
 }

@@ -3,12 +3,13 @@
 
 use std::ffi::OsString;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jobcell_model::OutputStream;
 use jobcell_plugin_host::bindings::types::Failure;
-use jobcell_plugin_host::{RunScope, codes, invalid, not_found, other};
+use jobcell_plugin_host::{RunScope, codes, invalid, not_found, other, unavailable};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -22,6 +23,11 @@ const WAITING_PIECES: usize = 8;
 /// How long output is waited for after a process ended: only a descendant that
 /// left the group can hold a pipe open by then.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
+/// How much of it a plugin is given by then: all that pipes and channels hold.
+const LAST_BYTES: usize = 4 << 20;
+/// The least time in which the last bytes are moved, however long a plugin
+/// has waited for them before.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 /// Where a stream goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +88,40 @@ pub struct Child {
     stderr: Option<mpsc::Receiver<Vec<u8>>>,
     /// What the plugin did not want at once, of each stream.
     left_over: [Vec<u8>; 2],
+    last_output: LastOutput,
+    /// When the group was asked to end.
+    asked: Option<Instant>,
     ended: Option<Exit>,
     usage: Usage,
+}
+
+/// What is left for output of a process that has ended. A descendant that left
+/// its group may write for ever, so that both time and bytes have a bound.
+struct LastOutput {
+    noticed: bool,
+    patience: Duration,
+    bytes: usize,
+}
+
+impl LastOutput {
+    /// The next piece. Only time in which it waits counts, so that a slow
+    /// plugin loses nothing.
+    async fn next(&mut self, receiver: &mut mpsc::Receiver<Vec<u8>>) -> Option<Vec<u8>> {
+        let start = Instant::now();
+        let piece = tokio::time::timeout(self.patience, receiver.recv()).await;
+        self.patience = self.patience.saturating_sub(start.elapsed());
+        let piece = piece.ok().flatten()?;
+        match self.bytes.checked_sub(piece.len()) {
+            Some(rest) => {
+                self.bytes = rest;
+                Some(piece)
+            }
+            None => {
+                receiver.close();
+                None
+            }
+        }
+    }
 }
 
 impl Child {
@@ -106,6 +144,12 @@ impl Child {
             stdout,
             stderr,
             left_over: [Vec::new(), Vec::new()],
+            last_output: LastOutput {
+                noticed: false,
+                patience: LAST_OUTPUT,
+                bytes: LAST_BYTES,
+            },
+            asked: None,
             ended: None,
             usage: Usage::default(),
         })
@@ -140,15 +184,24 @@ impl Child {
         let Some(receiver) = receiver else {
             return Ok(None);
         };
-        let reason = tokio::select! {
-            biased;
-            piece = receiver.recv() => return Ok(piece),
-            // The process is over, but a descendant holds its pipe open.
-            () = outlived(&self.group, self.ended) => return Ok(receiver.try_recv().ok()),
-            reason = self.scope.stopped() => reason,
-        };
-        self.kill().await;
-        Err(reason.into())
+        if !self.last_output.noticed {
+            tokio::select! {
+                biased;
+                () = self.group.ended() => {
+                    // What is left of the group would keep the pipe open.
+                    self.group.kill();
+                    self.last_output.noticed = true;
+                }
+                // Before the pieces: a child that never stops writing must not
+                // hide the stop.
+                reason = self.scope.stopped() => {
+                    self.kill().await;
+                    return Err(reason.into());
+                }
+                piece = receiver.recv() => return Ok(piece),
+            }
+        }
+        Ok(self.last_output.next(receiver).await)
     }
 
     /// Waits until it has ended and its output was taken.
@@ -179,9 +232,15 @@ impl Child {
         }
         self.stdout = None;
         self.stderr = None;
-        self.group.terminate();
+        // Whoever comes second, because the first was dropped while it waited,
+        // goes on with the same grace period.
+        let asked = *self.asked.get_or_insert_with(|| {
+            self.group.terminate();
+            Instant::now()
+        });
         let grace = self.scope.limits().stop_grace;
-        if tokio::time::timeout(grace, self.group.ended())
+        let left = grace.saturating_sub(asked.elapsed());
+        if tokio::time::timeout(left, self.group.emptied())
             .await
             .is_err()
         {
@@ -215,7 +274,9 @@ impl Child {
             self.note("processes of the run's group are still there after they were killed");
         }
         if let Some(mut pump) = self.pump.take()
-            && tokio::time::timeout(LAST_OUTPUT, &mut pump).await.is_err()
+            && tokio::time::timeout(self.last_output.patience.max(LAST_MOMENT), &mut pump)
+                .await
+                .is_err()
         {
             pump.abort();
             self.note("a process that left the run's group holds its output open; what it writes from now on is lost");
@@ -236,15 +297,6 @@ impl Drop for Child {
             pump.abort();
         }
     }
-}
-
-/// Long after a process ended, somebody still holds its pipe.
-async fn outlived(group: &Group, ended: Option<Exit>) {
-    if ended.is_none() {
-        group.ended().await;
-        group.kill();
-    }
-    tokio::time::sleep(LAST_OUTPUT).await;
 }
 
 type Sender = Option<mpsc::Sender<Vec<u8>>>;
@@ -330,6 +382,13 @@ fn check(launch: &Launch) -> Result<(), Failure> {
             return Err(invalid(codes::MISUSE, message));
         }
     }
+    if !launch.working_directory.is_absolute() {
+        let message = format!(
+            "the working folder `{}` is not an absolute path",
+            launch.working_directory.display()
+        );
+        return Err(invalid(codes::PATH_NOT_FOUND, message));
+    }
     if !launch.working_directory.is_dir() {
         let message = format!(
             "the working folder {} is not there or can't be entered",
@@ -342,9 +401,20 @@ fn check(launch: &Launch) -> Result<(), Failure> {
 
 fn refused(launch: &Launch, error: &std::io::Error) -> Failure {
     let program = launch.program.display();
-    other(
-        codes::SPAWN_FAILED,
-        format!("{program} can't be started: {error}"),
-        [],
-    )
+    let message = format!("{program} can't be started: {error}");
+    match error.kind() {
+        ErrorKind::ArgumentListTooLong => {
+            let hint = "its arguments and variables are too long for this system; pass long values in a file";
+            invalid(codes::SPAWN_FAILED, format!("{message}: {hint}"))
+        }
+        // The executable is there, so what is missing is what it names.
+        ErrorKind::NotFound if launch.program.exists() => {
+            let hint = "the interpreter in its first line, or its loader, is not on this machine";
+            other(codes::SPAWN_FAILED, format!("{message}: {hint}"), [])
+        }
+        ErrorKind::Unsupported | ErrorKind::WouldBlock | ErrorKind::OutOfMemory => {
+            unavailable(codes::SPAWN_FAILED, message)
+        }
+        _ => other(codes::SPAWN_FAILED, message, []),
+    }
 }

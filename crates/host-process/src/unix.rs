@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
@@ -19,6 +20,7 @@ use crate::spawn::{Exit, Launch, Sink, Usage};
 /// How long a killed group may take to be gone, and how often it is looked at.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
+const LOOK_SELDOM: Duration = Duration::from_millis(50);
 
 /// The streams of a child, on our side.
 pub(crate) struct Pipes {
@@ -130,6 +132,17 @@ impl Group {
         }
     }
 
+    /// Waits until the leader has ended and nothing else of its group lives, so
+    /// that a descendant has as long to tidy up as its leader.
+    pub(crate) async fn emptied(&self) {
+        self.ended().await;
+        let mut pause = LOOK_AGAIN;
+        while self.has_live_members() {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LOOK_SELDOM);
+        }
+    }
+
     /// Asks all of the group to end.
     pub(crate) fn terminate(&self) {
         self.signal(Signal::SIGTERM);
@@ -153,6 +166,12 @@ impl Group {
         let (exit, usage) = self.take_end();
         let gone = async {
             while !self.is_empty() {
+                self.reap_adopted();
+                // A zombie holds nothing, and whoever adopted it may never
+                // reap it: the first process of many containers does not.
+                if !self.has_live_members() {
+                    return;
+                }
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         };
@@ -189,6 +208,33 @@ impl Group {
         }
     }
 
+    /// Orphans of the group come to this process where it is the first one of
+    /// its container; nobody else reaps them then.
+    fn reap_adopted(&self) {
+        let group = Pid::from_raw(-self.pid.as_raw());
+        while matches!(
+            waitpid(group, Some(WaitPidFlag::WNOHANG)),
+            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..))
+        ) {}
+    }
+
+    /// Whether a process of the group beside its leader lives. Without a
+    /// readable `/proc` there is nothing to be known of it.
+    fn has_live_members(&self) -> bool {
+        let Ok(processes) = std::fs::read_dir("/proc") else {
+            return false;
+        };
+        processes.flatten().any(|process| {
+            let name = process.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                return false;
+            };
+            pid != self.pid.as_raw()
+                && std::fs::read(process.path().join("stat"))
+                    .is_ok_and(|stat| lives_in(&stat, self.pid.as_raw()))
+        })
+    }
+
     /// Signal 0 only asks; it harms nobody even if the number is used again.
     fn is_empty(&self) -> bool {
         killpg(self.pid, None) == Err(nix::errno::Errno::ESRCH)
@@ -203,5 +249,31 @@ impl Drop for Group {
         self.kill();
         // Killed, so this does not wait long.
         drop(self.leader.wait());
+    }
+}
+
+/// Whether the process of a `/proc/PID/stat` is of this group and no zombie.
+fn lives_in(stat: &[u8], group: i32) -> bool {
+    // The name in parentheses may hold anything, parentheses too.
+    let end = stat.iter().rposition(|&byte| byte == b')');
+    let rest = end.map_or(&[][..], |end| &stat[end + 1..]);
+    let rest = String::from_utf8_lossy(rest);
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next();
+    let member = fields.nth(1).and_then(|field| field.parse().ok()) == Some(group);
+    member && !matches!(state, Some("Z" | "X") | None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_told_from_strangers_and_zombies_whatever_their_name() {
+        assert!(lives_in(b"12 (sleep) S 1 77 77 0", 77));
+        assert!(lives_in(b"12 (a) Z 1 5 (b) D 1 77 77 0", 77));
+        assert!(!lives_in(b"12 (sleep) S 77 1 77 0", 77));
+        assert!(!lives_in(b"12 (sleep) Z 1 77 77 0", 77));
+        assert!(!lives_in(b"", 77));
     }
 }

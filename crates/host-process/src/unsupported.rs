@@ -34,6 +34,10 @@ impl Group {
         match *self {}
     }
 
+    pub(crate) async fn emptied(&self) {
+        match *self {}
+    }
+
     pub(crate) fn terminate(&self) {
         match *self {}
     }

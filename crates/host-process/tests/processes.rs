@@ -1,5 +1,5 @@
 //! Real processes: their output, their end, and that nothing outlives a run.
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::future::Future;
@@ -64,8 +64,9 @@ fn runs(pid: &str) -> bool {
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// Starts a script that writes process ids into a file, and reads them.
-async fn start_with_pids(script: &str, count: usize, scope: &RunScope) -> (Child, Vec<String>) {
+/// Starts a script that writes process ids into a file, and reads them. The
+/// file stays until the test ends: a script may still look for it.
+async fn start_with_pids(script: &str, count: usize, scope: &RunScope) -> Started {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
     let script = script.replace("PIDS", file.to_str().unwrap());
@@ -77,7 +78,17 @@ async fn start_with_pids(script: &str, count: usize, scope: &RunScope) -> (Child
         pids.len() == count
     })
     .await;
-    (child, pids)
+    Started {
+        child,
+        pids,
+        _folder: folder,
+    }
+}
+
+struct Started {
+    child: Child,
+    pids: Vec<String>,
+    _folder: tempfile::TempDir,
 }
 
 #[tokio::test]
@@ -162,7 +173,11 @@ async fn a_piped_stream_that_nobody_reads_holds_nothing_up() {
 async fn kills_grandchildren_when_stopped() {
     let scope = scope();
     let script = "sleep 600 & echo $! >> PIDS; sh -c 'echo $$ >> PIDS; sleep 600' & wait";
-    let (mut child, pids) = start_with_pids(script, 2, &scope).await;
+    let Started {
+        mut child,
+        pids,
+        _folder,
+    } = start_with_pids(script, 2, &scope).await;
     assert!(pids.iter().all(|pid| runs(pid)));
     scope.stop(StopReason::TimedOut);
     assert!(matches!(child.wait().await, Err(Failure::TimedOut)));
@@ -173,7 +188,11 @@ async fn kills_grandchildren_when_stopped() {
 async fn kills_what_ignores_being_asked_after_the_grace() {
     let scope = scope();
     let script = "trap '' TERM; echo $$ >> PIDS; while :; do sleep 1; done";
-    let (mut child, pids) = start_with_pids(script, 1, &scope).await;
+    let Started {
+        mut child,
+        pids,
+        _folder,
+    } = start_with_pids(script, 1, &scope).await;
     let before = Instant::now();
     scope.stop(StopReason::Cancelled);
     assert!(matches!(child.wait().await, Err(Failure::Cancelled)));
@@ -188,7 +207,11 @@ async fn kills_what_ignores_being_asked_after_the_grace() {
 #[tokio::test]
 async fn a_group_ends_with_its_main_process() {
     let scope = scope();
-    let (mut child, pids) = start_with_pids("sleep 600 & echo $! >> PIDS", 1, &scope).await;
+    let Started {
+        mut child,
+        pids,
+        _folder,
+    } = start_with_pids("sleep 600 & echo $! >> PIDS", 1, &scope).await;
     let before = Instant::now();
     assert_eq!(child.wait().await.unwrap(), Exit::Code(0));
     assert!(before.elapsed() < PATIENCE, "a pipe holder was waited for");
@@ -199,7 +222,11 @@ async fn a_group_ends_with_its_main_process() {
 async fn a_process_that_left_the_group_and_holds_the_pipe_is_not_waited_for() {
     let scope = scope();
     let script = "setsid sh -c 'echo $$ >> PIDS; exec sleep 30' & while [ ! -s PIDS ]; do :; done";
-    let (mut child, pids) = start_with_pids(script, 1, &scope).await;
+    let Started {
+        mut child,
+        pids,
+        _folder,
+    } = start_with_pids(script, 1, &scope).await;
     let before = Instant::now();
     assert_eq!(child.wait().await.unwrap(), Exit::Code(0));
     assert!(before.elapsed() < PATIENCE);
@@ -229,7 +256,11 @@ async fn a_flood_is_bounded_in_memory() {
 #[tokio::test]
 async fn dropping_a_child_ends_its_group() {
     let scope = scope();
-    let (child, pids) = start_with_pids("sleep 600 & echo $! >> PIDS; wait", 1, &scope).await;
+    let Started {
+        child,
+        pids,
+        _folder,
+    } = start_with_pids("sleep 600 & echo $! >> PIDS; wait", 1, &scope).await;
     drop(child);
     eventually("the end", || !runs(&pids[0])).await;
 }
@@ -285,30 +316,131 @@ async fn what_can_not_be_started_says_why() {
     assert!(reason(variable).await.contains("A=B"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_at_once_leave_nothing_behind() {
+#[tokio::test]
+async fn reading_ends_although_an_escaped_process_goes_on_writing() {
     let scope = scope();
-    let mut runs_at_once = tokio::task::JoinSet::new();
-    for _ in 0..100 {
-        let scope = scope.clone();
-        runs_at_once.spawn(async move {
-            let launch = shell("sleep 600 & sleep 600 & sleep 600 & echo up; wait");
-            Child::start(&launch, &scope).await.unwrap().wait().await
-        });
+    let mut launch = shell(
+        "setsid sh -c 'while :; do echo $$; sleep 0.2; done' & \
+         head -c 3 /dev/zero; while sleep 0.1; do exit 4; done",
+    );
+    launch.stdout = Sink::Tee;
+    let mut child = Child::start(&launch, &scope).await.unwrap();
+    let before = Instant::now();
+    let mut read = Vec::new();
+    while let Some(piece) = child.read(OutputStream::Stdout, 100).await.unwrap() {
+        read.extend(piece);
+        assert!(before.elapsed() < PATIENCE, "it reads for ever");
     }
-    let seen = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let deadline = Instant::now() + PATIENCE;
-    while scope_output_lines(&scope, &seen) < 100 {
-        assert!(Instant::now() < deadline, "they did not start");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    scope.stop(StopReason::Cancelled);
-    while let Some(ended) = runs_at_once.join_next().await {
-        assert!(matches!(ended.unwrap(), Err(Failure::Cancelled)));
-    }
+    assert_eq!(child.wait().await.unwrap(), Exit::Code(4));
+    let text = String::from_utf8(read).unwrap();
+    let pid = text.lines().next_back().unwrap().parse().unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 
-fn scope_output_lines(scope: &RunScope, seen: &std::sync::atomic::AtomicUsize) -> usize {
-    let lines = scope.output().take().0.text().lines().count();
-    seen.fetch_add(lines, std::sync::atomic::Ordering::Relaxed) + lines
+#[tokio::test]
+async fn a_slow_plugin_loses_nothing_of_a_process_that_ended() {
+    let mut launch = shell("head -c 300000 /dev/zero");
+    launch.stdout = Sink::Pipe;
+    let scope = scope();
+    let mut child = Child::start(&launch, &scope).await.unwrap();
+    let mut length = 0;
+    while let Some(piece) = child.read(OutputStream::Stdout, 1000).await.unwrap() {
+        length += piece.len();
+    }
+    assert_eq!(length, 300_000);
+}
+
+#[tokio::test]
+async fn pieces_that_wait_to_be_read_do_not_hide_the_stop() {
+    let scope = scope();
+    let mut launch = shell("exec cat /dev/zero");
+    launch.stdout = Sink::Tee;
+    let mut child = Child::start(&launch, &scope).await.unwrap();
+    // More than one piece can hold, so that at least one waits.
+    let written = || scope.output().take().1.stdout_bytes;
+    eventually("waiting pieces", || written() > 64 << 10).await;
+    scope.stop(StopReason::TimedOut);
+    let read = child.read(OutputStream::Stdout, 1 << 20).await;
+    assert!(matches!(read, Err(Failure::TimedOut)), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_descendant_may_tidy_up_after_its_leader_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = folder.path().join("done");
+    let limits = RunLimits {
+        stop_grace: PATIENCE,
+        ..RunLimits::default()
+    };
+    let timeout = Duration::from_secs(60);
+    let scope = RunScope::new(Vec::new(), limits, timeout, EffectGate::open(), None);
+    let script = format!(
+        "sh -c 'trap \"sleep 0.3; echo x > {}; exit\" TERM; echo $$ >> PIDS; \
+         while :; do sleep 0.05; done' & exec sleep 600",
+        done.display()
+    );
+    let Started {
+        mut child,
+        pids,
+        _folder,
+    } = start_with_pids(&script, 1, &scope).await;
+    scope.stop(StopReason::Cancelled);
+    let before = Instant::now();
+    assert!(child.wait().await.is_err());
+    assert!(done.exists(), "it was killed before it could tidy up");
+    assert!(before.elapsed() < PATIENCE, "it was waited for too long");
+    assert!(!runs(&pids[0]));
+}
+
+#[tokio::test]
+async fn a_second_kill_goes_on_with_the_grace_of_the_first() {
+    let limits = RunLimits {
+        stop_grace: Duration::from_secs(1),
+        ..RunLimits::default()
+    };
+    let timeout = Duration::from_secs(60);
+    let scope = RunScope::new(Vec::new(), limits, timeout, EffectGate::open(), None);
+    let script = "trap '' TERM; echo $$ >> PIDS; while :; do sleep 0.05; done";
+    let Started {
+        mut child,
+        pids,
+        _folder,
+    } = start_with_pids(script, 1, &scope).await;
+    let before = Instant::now();
+    let first = tokio::time::timeout(Duration::from_millis(700), child.kill()).await;
+    assert!(first.is_err(), "it ended at once");
+    child.kill().await;
+    let took = before.elapsed();
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+    assert!(took < Duration::from_millis(1700), "{took:?}: two periods");
+    assert!(!runs(&pids[0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_at_once_leave_nothing_behind() {
+    let scope = scope();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pids");
+    let script = format!(
+        "for i in 1 2 3; do sleep 600 & echo $! >> {}; done; wait",
+        file.display()
+    );
+    let mut children = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (scope, launch) = (scope.clone(), shell(&script));
+        children.spawn(async move { Child::start(&launch, &scope).await.unwrap().wait().await });
+    }
+    let mut pids = Vec::new();
+    eventually("all processes", || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        pids = text.lines().map(str::to_owned).collect();
+        pids.len() == 150
+    })
+    .await;
+    scope.stop(StopReason::Cancelled);
+    while let Some(ended) = children.join_next().await {
+        assert!(matches!(ended.unwrap(), Err(Failure::Cancelled)));
+    }
+    assert!(!pids.iter().any(|pid| runs(pid)), "{pids:?}");
 }

@@ -1,129 +1,118 @@
 //! The keys that a job type adds, checked by the schema that its plugin
 //! exports. Never knows a job type by name.
 
-use jsonschema::error::{TypeKind, ValidationErrorKind};
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
-use crate::fields::{Fields, camel_case};
-use crate::problem::Location;
-use crate::tree::Entry;
+use crate::fields::{Fields, Taken};
+use crate::reader::JobTypeSchema;
+use crate::schema_error::Explainer;
+use crate::tree::{Kind, Node};
+use crate::wording::shown_up_to;
+
+/// How deep `allOf`, `then` and the like are searched for keys.
+const DEEPEST: usize = 8;
 
 /// Takes a type's own keys out of a job, and reports what the schema refuses.
-pub(crate) fn take(fields: &mut Fields<'_>, schema: &Value) -> Map<String, Value> {
-    let names: Vec<String> = schema["properties"]
-        .as_object()
-        .map(|properties| properties.keys().cloned().collect())
-        .unwrap_or_default();
+pub(crate) fn take<'a>(
+    fields: &mut Fields<'a>,
+    root: &'a Node,
+    job_type: &'a JobTypeSchema,
+) -> Map<String, Value> {
     let mut configuration = Map::new();
-    let mut places: Vec<(String, &Entry)> = Vec::new();
-    for entry in fields.rest() {
-        let camel = camel_case(&entry.key);
-        let Some(name) = names
-            .iter()
-            .find(|name| **name == entry.key || **name == camel)
-        else {
-            fields.unknown(entry, &names);
+    let mut given = BTreeMap::new();
+    for key in keys(&job_type.schema) {
+        let Some(taken) = fields.find(key, &[]) else {
             continue;
         };
-        if let Some((_, first)) = places.iter().find(|(known, _)| known == name) {
-            crate::tree::duplicate(
-                fields.problems,
-                &entry.key,
-                entry.key_place,
-                first.key_place,
-            );
-            continue;
+        // A key with nothing behind it is as good as left out.
+        if taken.node.kind != Kind::Null {
+            configuration.insert(key.to_owned(), taken.node.to_json());
         }
-        configuration.insert(name.clone(), entry.value.to_json());
-        places.push((name.clone(), entry));
+        given.insert(key, taken);
     }
-    check(fields, schema, &configuration, &places);
+    for entry in fields.rest() {
+        fields.unknown(entry, &[]);
+    }
+    check(fields, root, job_type, &configuration, &given);
     configuration
 }
 
-fn check(
-    fields: &Fields<'_>,
-    schema: &Value,
-    configuration: &Map<String, Value>,
-    places: &[(String, &Entry)],
-) {
-    // A plugin's schema is checked when the plugin is loaded.
-    let Ok(validator) = jsonschema::validator_for(schema) else {
+/// The keys that a schema names for its object, each once.
+pub(crate) fn keys(schema: &Value) -> Vec<&str> {
+    let mut keys = Vec::new();
+    collect(schema, DEEPEST, &mut keys);
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+fn collect<'a>(schema: &'a Value, depth: usize, keys: &mut Vec<&'a str>) {
+    if depth == 0 {
         return;
+    }
+    if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+        keys.extend(properties.keys().map(String::as_str));
+    }
+    for applicator in ["allOf", "anyOf", "oneOf"] {
+        let parts = schema.get(applicator).and_then(Value::as_array);
+        parts
+            .into_iter()
+            .flatten()
+            .for_each(|part| collect(part, depth - 1, keys));
+    }
+    for applicator in ["then", "else"] {
+        schema
+            .get(applicator)
+            .into_iter()
+            .for_each(|part| collect(part, depth - 1, keys));
+    }
+}
+
+fn check<'a>(
+    fields: &Fields<'a>,
+    root: &'a Node,
+    job_type: &'a JobTypeSchema,
+    configuration: &Map<String, Value>,
+    given: &BTreeMap<&'a str, Taken<'a>>,
+) {
+    let schema = &job_type.schema;
+    let validator = match jsonschema::validator_for(schema) {
+        Ok(validator) => validator,
+        Err(error) => {
+            let reason = shown_up_to(&error.to_string(), 200);
+            let name = &job_type.name;
+            let message =
+                format!("the schema that the plugin of `{name}` exports can't be used: {reason}");
+            let hint = Some("install a corrected version of the plugin".to_owned());
+            let place = root.key_place("type").unwrap_or(root.place);
+            return fields
+                .notes
+                .error("bad_type_schema", "/type", place, message, hint);
+        }
+    };
+    let explainer = Explainer {
+        notes: fields.notes,
+        root,
+        schema,
+        given,
     };
     let instance = Value::Object(configuration.clone());
     for error in validator.iter_errors(&instance) {
-        let pointer = error.instance_path().to_string();
-        let key = pointer.split('/').nth(1).unwrap_or_default();
-        let place: Location = places
-            .iter()
-            .find(|(name, _)| name == key)
-            .map_or(fields.place, |(_, entry)| entry.value.place);
-        let (code, pointer, message) = sentence(&error, &pointer);
-        fields.problems.error(code, &pointer, place, message, None);
+        if fields.notes.is_full() {
+            return;
+        }
+        explainer.explain(&error);
     }
-}
-
-fn sentence(
-    error: &jsonschema::ValidationError<'_>,
-    pointer: &str,
-) -> (&'static str, String, String) {
-    let name = pointer.rsplit('/').next().unwrap_or(pointer);
-    let found = error.instance();
-    let at = |code, message: String| (code, pointer.to_owned(), message);
-    match error.kind() {
-        ValidationErrorKind::Required { property } => {
-            let property = property.as_str().unwrap_or_default();
-            (
-                "missing_key",
-                format!("{pointer}/{property}"),
-                format!("`{property}` is missing"),
-            )
-        }
-        ValidationErrorKind::Enum { options } => {
-            let options: Vec<String> = options
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(plain)
-                .collect();
-            let options = options.join(", ");
-            let found = plain(found);
-            at(
-                "not_allowed",
-                format!("`{name}` is `{found}`, but must be one of: {options}"),
-            )
-        }
-        ValidationErrorKind::Type { kind } => {
-            let hint = if found.is_string() {
-                ""
-            } else {
-                "; put text in quotes"
-            };
-            let expected = expected(kind);
-            at("wrong_type", format!("`{name}` must be {expected}{hint}"))
-        }
-        ValidationErrorKind::MinLength { .. } | ValidationErrorKind::Pattern { .. }
-            if found.as_str().is_some_and(|text| text.trim().is_empty()) =>
+    for (key, taken) in given {
+        // Whoever asks for some text does not ask for blanks.
+        let least = schema["properties"][key]["minLength"].as_u64().unwrap_or(0);
+        if let Kind::Text(text) = &taken.node.kind
+            && least > 0
+            && text.trim().is_empty()
         {
-            at("empty", format!("`{name}` must not be empty"))
-        }
-        _ => at("not_allowed", format!("`{name}`: {error}")),
-    }
-}
-
-fn plain(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn expected(kind: &TypeKind) -> String {
-    match kind {
-        TypeKind::Single(kind) => format!("a {kind}"),
-        TypeKind::Multiple(kinds) => {
-            let kinds: Vec<String> = kinds.iter().map(|kind| kind.to_string()).collect();
-            format!("one of {}", kinds.join(", "))
+            taken.empty();
         }
     }
 }

@@ -1,101 +1,169 @@
 //! Takes the known keys out of a mapping and reports the others. Accepts a key
 //! in the spelling of the original system too. Never knows what a key is for.
 
-use std::time::Duration;
-
-use serde_json::{Map, Value};
-
-use crate::problem::{Location, Problems, did_you_mean, nearest};
-use crate::tree::{Entry, Kind, Node, duplicate};
+use crate::notes::{Notes, below};
+use crate::problem::Location;
+use crate::tree::{Entry, Kind, Node};
+use crate::wording::{did_you_mean, nearest, shown};
 
 /// The keys of one mapping while they are read.
 pub(crate) struct Fields<'a> {
     entries: &'a [Entry],
     taken: Vec<bool>,
-    known: Vec<&'static str>,
-    /// The mapping with its keys as they are spelled today.
-    pub(crate) normal: Map<String, Value>,
+    known: Vec<&'a str>,
+    /// Pointer to the mapping, as the text spells it.
     pub(crate) pointer: String,
+    /// The same with today's keys.
+    today: String,
     pub(crate) place: Location,
-    pub(crate) problems: &'a Problems,
+    pub(crate) notes: &'a Notes,
 }
 
 /// A value that was taken, with all that a message about it needs.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Taken<'a> {
-    pub(crate) key: &'a str,
+    /// The key as the text spells it.
+    pub(crate) key: String,
+    pub(crate) pointer: String,
+    pub(crate) today: String,
     pub(crate) node: &'a Node,
+    pub(crate) notes: &'a Notes,
 }
 
 impl<'a> Fields<'a> {
-    /// The keys of a mapping; none when the node is something else.
-    pub(crate) fn of(node: &'a Node, pointer: &str, problems: &'a Problems) -> Option<Self> {
-        let Kind::Map(entries) = &node.kind else {
-            let found = node.kind_name();
-            let message = match pointer {
-                "" => format!("a job is a mapping of keys and values, but this is {found}"),
-                _ => format!("`{}` must be a mapping, not {found}", last(pointer)),
-            };
-            problems.error("wrong_type", pointer, node.place, message, None);
+    /// The keys of a job; none when it is no mapping.
+    pub(crate) fn of_job(root: &'a Node, notes: &'a Notes) -> Option<Self> {
+        let Kind::Map(entries) = &root.kind else {
+            let found = root.kind.name();
+            let message = format!("a job is a mapping of keys and values, but this is {found}");
+            let hint = "begin with a line such as `id: nightly-backup`".to_owned();
+            notes.error("wrong_type", "", root.place, message, Some(hint));
             return None;
         };
-        Some(Self {
+        Some(Self::new(
             entries,
-            taken: vec![false; entries.len()],
-            known: Vec::new(),
-            normal: Map::new(),
-            pointer: pointer.to_owned(),
-            place: node.place,
-            problems,
-        })
+            String::new(),
+            String::new(),
+            root.place,
+            notes,
+        ))
     }
 
-    /// The value of a key, in any of its spellings.
-    pub(crate) fn take(&mut self, key: &'static str, spellings: &[&str]) -> Option<Taken<'a>> {
-        self.known.push(key);
-        let matches = |entry: &Entry| {
-            entry.key == key
-                || camel_case(&entry.key) == key
-                || spellings.contains(&entry.key.as_str())
+    /// The keys of a mapping within a job; none when it is something else.
+    pub(crate) fn of(taken: &Taken<'a>) -> Option<Self> {
+        let Kind::Map(entries) = &taken.node.kind else {
+            taken.wrong_type("a mapping", None);
+            return None;
         };
+        let (pointer, today) = (taken.pointer.clone(), taken.today.clone());
+        Some(Self::new(
+            entries,
+            pointer,
+            today,
+            taken.node.place,
+            taken.notes,
+        ))
+    }
+
+    fn new(
+        entries: &'a [Entry],
+        pointer: String,
+        today: String,
+        place: Location,
+        notes: &'a Notes,
+    ) -> Self {
+        let taken = vec![false; entries.len()];
+        Self {
+            entries,
+            taken,
+            known: Vec::new(),
+            pointer,
+            today,
+            place,
+            notes,
+        }
+    }
+
+    /// The value of a key, in any of its spellings, be it nothing.
+    pub(crate) fn find(&mut self, key: &'a str, spellings: &[&str]) -> Option<Taken<'a>> {
+        self.known.push(key);
+        let names: Vec<(&str, String)> = std::iter::once(&key)
+            .chain(spellings)
+            .map(|name| (*name, snake_case(name)))
+            .collect();
         let mut found: Option<&'a Entry> = None;
         for (index, entry) in self.entries.iter().enumerate() {
-            if self.taken[index] || !matches(entry) {
+            let fits = names
+                .iter()
+                .any(|(camel, snake)| entry.key == *camel || entry.key == *snake);
+            if self.taken[index] || !fits {
                 continue;
             }
             self.taken[index] = true;
             match found {
-                Some(first) => {
-                    duplicate(self.problems, &entry.key, entry.key_place, first.key_place)
-                }
+                Some(first) => self.same(entry, first),
                 None => found = Some(entry),
             }
         }
         let entry = found?;
-        self.normal.insert(key.to_owned(), entry.value.to_json());
+        let pointer = below(&self.pointer, &entry.key);
+        let today = below(&self.today, key);
+        self.notes.renamed(today.clone(), pointer.clone());
         Some(Taken {
-            key: &entry.key,
+            key: entry.key.clone(),
+            pointer,
+            today,
             node: &entry.value,
+            notes: self.notes,
         })
     }
 
-    /// The value of a key that was taken.
-    pub(crate) fn node(&self, key: &str) -> Option<&'a Node> {
-        let found = self
-            .entries
-            .iter()
-            .find(|entry| camel_case(&entry.key) == key);
-        found.map(|entry| &entry.value)
+    /// Reports a key that was given already in another spelling.
+    fn same(&self, entry: &Entry, first: &Entry) {
+        let pointer = below(&self.pointer, &entry.key);
+        let message = format!(
+            "`{}` means the same as `{}`, which stands in line {}",
+            shown(&entry.key),
+            shown(&first.key),
+            first.key_place.line
+        );
+        let hint = Some("keep one of them".to_owned());
+        self.notes
+            .error("duplicate_key", &pointer, entry.key_place, message, hint);
     }
 
-    /// The keys that nobody took, with what the caller knows of them.
-    pub(crate) fn rest(&self) -> impl Iterator<Item = &'a Entry> {
+    /// The value of a key. A key with nothing behind it is as good as left out.
+    pub(crate) fn take(&mut self, key: &'a str, spellings: &[&str]) -> Option<Taken<'a>> {
+        self.find(key, spellings)
+            .filter(|taken| taken.node.kind != Kind::Null)
+    }
+
+    /// The value of a key that must be there.
+    pub(crate) fn require(&mut self, key: &'a str, spellings: &[&str]) -> Option<Taken<'a>> {
+        match self.find(key, spellings) {
+            Some(taken) if taken.node.kind == Kind::Null => taken.empty(),
+            None => self.missing(key),
+            found => return found,
+        }
+        None
+    }
+
+    /// Reports a key that is missing.
+    pub(crate) fn missing(&self, key: &str) {
+        let pointer = below(&self.pointer, key);
+        let message = format!("`{key}` is missing");
+        self.notes
+            .error("missing_key", &pointer, self.place, message, None);
+    }
+
+    /// The keys that nobody took.
+    pub(crate) fn rest(&self) -> Vec<&'a Entry> {
         let left = self
             .entries
             .iter()
             .zip(&self.taken)
             .filter(|(_, taken)| !**taken);
-        left.map(|(entry, _)| entry).collect::<Vec<_>>().into_iter()
+        left.map(|(entry, _)| entry).collect()
     }
 
     /// Reports the keys that nobody took.
@@ -105,177 +173,52 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reports one key as unknown.
-    pub(crate) fn unknown(&self, entry: &Entry, more: &[String]) {
-        let known = self
-            .known
-            .iter()
-            .copied()
-            .chain(more.iter().map(String::as_str));
-        let mut names: Vec<&str> = known.clone().collect();
-        let hint = match nearest(&entry.key, known) {
-            Some(meant) => did_you_mean(meant),
-            None => {
-                names.sort_unstable();
-                format!("known here: {}", names.join(", "))
-            }
-        };
-        let pointer = self.pointer_to(&entry.key);
-        let message = format!("the key `{}` is not known", entry.key);
-        self.problems.error(
-            "unknown_key",
+    /// Reports one key as unknown; `more` are further keys that would do.
+    pub(crate) fn unknown(&self, entry: &Entry, more: &[&str]) {
+        if self.notes.is_full() {
+            return;
+        }
+        let known = self.known.iter().chain(more).copied();
+        let pointer = below(&self.pointer, &entry.key);
+        unknown(
+            self.notes,
             &pointer,
+            &entry.key,
             entry.key_place,
-            message,
-            Some(hint),
+            known.collect(),
         );
-    }
-
-    pub(crate) fn pointer_to(&self, key: &str) -> String {
-        format!(
-            "{}/{}",
-            self.pointer,
-            key.replace('~', "~0").replace('/', "~1")
-        )
-    }
-
-    /// Reports a value.
-    pub(crate) fn wrong(
-        &self,
-        taken: &Taken<'_>,
-        code: &'static str,
-        message: impl Into<String>,
-        hint: Option<&str>,
-    ) {
-        let pointer = self.pointer_to(taken.key);
-        self.problems.error(
-            code,
-            &pointer,
-            taken.node.place,
-            message,
-            hint.map(str::to_owned),
-        );
-    }
-
-    fn wrong_type(&self, taken: &Taken<'_>, expected: &str, hint: Option<&str>) {
-        let found = taken.node.kind_name();
-        let message = format!("`{}` must be {expected}, not {found}", taken.key);
-        self.wrong(taken, "wrong_type", message, hint);
-    }
-
-    /// Text that is there and not blank.
-    pub(crate) fn text(&mut self, key: &'static str) -> Option<(String, Taken<'a>)> {
-        let taken = self.take(key, &[])?;
-        match &taken.node.kind {
-            Kind::Text(text) if !text.trim().is_empty() => Some((text.clone(), taken)),
-            Kind::Text(_) | Kind::Null => {
-                self.wrong(&taken, "empty", format!("`{key}` must not be empty"), None);
-                None
-            }
-            Kind::Number(_) | Kind::Bool(_) => {
-                self.wrong_type(&taken, "text", Some("put it in quotes"));
-                None
-            }
-            Kind::List(_) | Kind::Map(_) => {
-                self.wrong_type(&taken, "text", None);
-                None
-            }
-        }
-    }
-
-    /// Text that must be there. None when it is not usable; that is reported.
-    pub(crate) fn required_text(&mut self, key: &'static str) -> Option<(String, Taken<'a>)> {
-        let before = self.known.len();
-        let found = self.text(key);
-        let given = self.normal.contains_key(key);
-        debug_assert!(self.known.len() > before, "text registers the key");
-        if found.is_none() && !given {
-            self.missing(key);
-        }
-        found
-    }
-
-    /// Reports a key that is missing.
-    pub(crate) fn missing(&self, key: &str) {
-        let pointer = self.pointer_to(key);
-        let message = format!("`{key}` is missing");
-        self.problems
-            .error("missing_key", &pointer, self.place, message, None);
-    }
-
-    pub(crate) fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        let taken = self.take(key, &[])?;
-        if let Kind::Bool(value) = taken.node.kind {
-            return Some(value);
-        }
-        self.wrong_type(&taken, "true or false", None);
-        None
-    }
-
-    /// A whole number within bounds.
-    pub(crate) fn count(&mut self, key: &'static str, least: u64, most: u64) -> Option<u64> {
-        let taken = self.take(key, &[])?;
-        let value = match &taken.node.kind {
-            Kind::Number(number) => number.as_u64(),
-            _ => None,
-        };
-        if let Some(value) = value.filter(|value| (least..=most).contains(value)) {
-            return Some(value);
-        }
-        let message = format!("`{key}` must be a whole number from {least} to {most}");
-        self.wrong(&taken, "out_of_range", message, None);
-        None
-    }
-
-    /// One of some words.
-    pub(crate) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
-        let (text, taken) = self.text(key)?;
-        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
-            return Some(*value);
-        }
-        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let message = format!(
-            "`{key}` is `{text}`, but must be one of: {}",
-            names.join(", ")
-        );
-        self.wrong(&taken, "not_allowed", message, None);
-        None
-    }
-
-    /// A length of time: a number of seconds, or text such as `90s` or `1h30m`.
-    pub(crate) fn duration(&mut self, key: &'static str, most: Duration) -> Option<Duration> {
-        let taken = self.take(key, &[])?;
-        let value = match &taken.node.kind {
-            Kind::Number(number) => number
-                .as_f64()
-                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-            Kind::Text(text) => humantime::parse_duration(text).ok(),
-            _ => None,
-        };
-        if let Some(value) = value.filter(|value| *value <= most) {
-            return Some(value);
-        }
-        let message = format!(
-            "`{key}` must be a length of time from 0 to {} days: a number of seconds, or text such as `90s` or `1h30m`",
-            most.as_secs() / 86_400
-        );
-        self.wrong(&taken, "out_of_range", message, None);
-        None
     }
 }
 
-/// `execution_policy` as `executionPolicy`.
-pub(crate) fn camel_case(key: &str) -> String {
-    let mut parts = key.split('_');
-    let mut camel = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let mut characters = part.chars();
-        camel.extend(characters.next().map(|first| first.to_ascii_uppercase()));
-        camel.push_str(characters.as_str());
-    }
-    camel
+/// Reports a key as unknown among those that would do.
+pub(crate) fn unknown(
+    notes: &Notes,
+    pointer: &str,
+    key: &str,
+    place: Location,
+    mut known: Vec<&str>,
+) {
+    let hint = match nearest(key, known.iter().copied()) {
+        Some(meant) => Some(did_you_mean(meant)),
+        None if known.is_empty() => None,
+        None => {
+            known.sort_unstable();
+            known.dedup();
+            Some(format!("known here: {}", known.join(", ")))
+        }
+    };
+    let message = format!("the key `{}` is not known", shown(key));
+    notes.error("unknown_key", pointer, place, message, hint);
 }
 
-fn last(pointer: &str) -> &str {
-    pointer.rsplit('/').next().unwrap_or(pointer)
+/// `executionPolicy` as `execution_policy`.
+pub(crate) fn snake_case(key: &str) -> String {
+    let mut snake = String::new();
+    for one in key.chars() {
+        if one.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(one.to_ascii_lowercase());
+    }
+    snake
 }

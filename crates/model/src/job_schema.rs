@@ -5,34 +5,42 @@
 use serde_json::{Map, Value, json};
 
 use crate::reader::JobTypeSchema;
+use crate::references;
+
+/// Text that begins with a number: `90s`, `1h30m`, `512 MiB`.
+const WITH_UNIT: &str = "^\\s*[0-9]";
 
 /// The schema of a job of any of these types.
 #[must_use]
 pub fn job_schema(types: &[JobTypeSchema]) -> Value {
     let names: Vec<&str> = types.iter().map(|known| known.name.as_str()).collect();
-    let mut properties = shared();
-    properties.insert(
-        "type".to_owned(),
-        json!({
-            "title": "Job type",
-            "description": "Which plugin carries out the job. Matched without case.",
-            "enum": names,
-        }),
-    );
+    let job_type = json!({
+        "title": "Job type",
+        "description": "Which plugin carries out the job. Matched without case.",
+        "enum": names,
+    });
+    let mut properties = Map::new();
+    properties.insert("type".to_owned(), job_type);
+    for part in [identity(), conduct(), surroundings()] {
+        if let Value::Object(part) = part {
+            properties.extend(part);
+        }
+    }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Jobcell job",
-        "description": "A job of Jobcell. Durations are seconds, or text such as `90s` or `1h30m`.",
+        "description": "A job of Jobcell. Lengths of time are seconds, or text such as `90s` or `1h30m`.",
         "type": "object",
         "required": ["id", "name", "type"],
         "properties": properties,
-        "allOf": types.iter().map(of_type).collect::<Vec<_>>(),
+        "allOf": types.iter().enumerate().map(of_type).collect::<Vec<_>>(),
         "unevaluatedProperties": false,
     })
 }
 
-fn of_type(job_type: &JobTypeSchema) -> Value {
+fn of_type((index, job_type): (usize, &JobTypeSchema)) -> Value {
     let mut own = job_type.schema.clone();
+    references::rebase(&mut own, &format!("#/allOf/{index}/then"));
     if let Some(own) = own.as_object_mut() {
         // What a type calls its schema says nothing about a whole job.
         for key in [
@@ -51,13 +59,59 @@ fn of_type(job_type: &JobTypeSchema) -> Value {
     })
 }
 
-fn duration(description: &str, default: Option<&str>) -> Value {
-    let mut schema = json!({
+fn mapping(title: &str, description: &str, properties: Value) -> Value {
+    json!({
+        "title": title,
         "description": description,
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn words(title: &str, description: &str, words: &[&str]) -> Value {
+    json!({
+        "title": title,
+        "description": description,
+        "enum": words,
+        // The first of the words is the default everywhere.
+        "default": words.first(),
+    })
+}
+
+fn duration(title: &str, description: &str, default: Option<Value>) -> Value {
+    let mut schema = json!({
+        "title": title,
+        "description": format!("{description} Seconds, or text such as `90s` or `1h30m`."),
         "oneOf": [
             { "type": "number", "minimum": 0 },
-            { "type": "string", "pattern": "^[0-9]" },
+            { "type": "string", "pattern": WITH_UNIT },
         ],
+    });
+    if let Some(default) = default {
+        schema["default"] = default;
+    }
+    schema
+}
+
+fn size(title: &str, description: &str) -> Value {
+    json!({
+        "title": title,
+        "description": format!("{description} Bytes, or text such as `512 MiB`."),
+        "oneOf": [
+            { "type": "integer", "minimum": 1 },
+            { "type": "string", "pattern": WITH_UNIT },
+        ],
+    })
+}
+
+fn count(title: &str, description: &str, least: u32, most: u32, default: Option<u32>) -> Value {
+    let mut schema = json!({
+        "title": title,
+        "description": description,
+        "type": "integer",
+        "minimum": least,
+        "maximum": most,
     });
     if let Some(default) = default {
         schema["default"] = json!(default);
@@ -65,107 +119,159 @@ fn duration(description: &str, default: Option<&str>) -> Value {
     schema
 }
 
-fn shared() -> Map<String, Value> {
-    let properties = json!({
+fn identity() -> Value {
+    json!({
         "id": {
             "title": "Id",
-            "description": "The job's own id, unique in a store. No `/` or `\\`.",
-            "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^/\\\\]*\\S[^/\\\\]*$",
+            "description": "The job's own id, unique in a store. At most 200 characters, no `/` or `\\`, no UUID.",
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 200,
+            "pattern": "^[^/\\\\]*[^/\\\\\\s][^/\\\\]*$",
+            "not": { "enum": ["samples", "validate", ".", ".."] },
         },
-        "name": { "title": "Name", "type": "string", "pattern": "\\S" },
-        "description": { "description": "What the job is for.", "type": "string" },
-        "enabled": { "description": "Whether it may run.", "type": "boolean", "default": true },
+        "name": {
+            "title": "Name",
+            "description": "What people call the job. One line.",
+            "type": "string",
+            "maxLength": 255,
+            "pattern": "\\S",
+        },
+        "description": {
+            "title": "Description",
+            "description": "What the job is for.",
+            "type": "string",
+        },
+        "enabled": {
+            "title": "Enabled",
+            "description": "Whether the job may run.",
+            "type": "boolean",
+            "default": true,
+        },
+        "metadata": {
+            "title": "Metadata",
+            "description": "Whatever its owner notes. Jobcell keeps it and gives it no meaning.",
+            "type": "object",
+        },
+    })
+}
+
+fn conduct() -> Value {
+    json!({
         "timeout": {
-            "description": "How long a run may take: seconds, or text such as `5m`. 300 without it.",
+            "title": "Timeout",
+            "description": "How long a run may take, at most 31 days. Seconds, or text such as `90s` or `1h30m`.",
             "oneOf": [
                 { "type": "number", "exclusiveMinimum": 0, "maximum": 2_678_400 },
-                { "type": "string", "pattern": "^[0-9]" },
+                { "type": "string", "pattern": WITH_UNIT },
             ],
             "default": 300,
         },
         "schedule": schedule(),
         "retryPolicy": retry_policy(),
-        "parameters": parameters(),
-        "metadata": { "description": "Whatever its owner notes.", "type": ["object", "null"] },
-        "concurrency": {
-            "description": "How many runs of it may go on at once, and what becomes of one more.",
-            "type": "object",
-            "properties": {
-                "limit": { "type": "integer", "minimum": 1, "maximum": 10_000, "default": 1 },
-                "policy": { "enum": ["skip", "queue", "replace", "allow"], "default": "skip" },
-            },
-            "additionalProperties": false,
-        },
-        "catchUp": {
-            "description": "What becomes of firings that were missed.",
-            "type": "object",
-            "properties": {
-                "policy": { "enum": ["none", "latest", "all"], "default": "latest" },
-                "window": duration("How old a missed firing may be.", Some("1h")),
-                "max": { "type": "integer", "minimum": 1, "maximum": 10_000, "default": 100 },
-            },
-            "additionalProperties": false,
-        },
-        "limits": limits(),
-        "environment": {
-            "description": "Variables for its processes.",
-            "type": "object", "additionalProperties": { "type": "string" },
-        },
-        "notifications": {
-            "type": "object",
-            "properties": { "onSuccess": true, "onFailure": true },
-            "additionalProperties": false,
-        },
-        "onInterrupted": {
-            "description": "What becomes of a run that a crash of the server ended.",
-            "enum": ["fail", "retry"], "default": "fail",
-        },
-    });
-    match properties {
-        Value::Object(properties) => properties,
-        _ => Map::new(),
-    }
+        "concurrency": mapping(
+            "Concurrency",
+            "How many runs of the job may go on at once, and what becomes of one more.",
+            json!({
+                "limit": count("Limit", "Runs at once.", 1, 10_000, Some(1)),
+                "policy": words(
+                    "Policy",
+                    "What becomes of one more: it is skipped, waits, takes the place of the oldest, or runs all the same.",
+                    &["skip", "queue", "replace", "allow"],
+                ),
+            }),
+        ),
+        "catchUp": mapping(
+            "Catching up",
+            "What becomes of firings that were missed while the server was down.",
+            json!({
+                "policy": words("Policy", "Which are made up for.", &["latest", "none", "all"]),
+                "window": duration("Window", "How old a missed firing may be.", Some(json!("1h"))),
+                "max": count("Most", "How many firings are made up for.", 1, 10_000, Some(100)),
+            }),
+        ),
+        "onInterrupted": words(
+            "When interrupted",
+            "What becomes of a run that a crash of the server ended: it has failed, or it is run again.",
+            &["fail", "retry"],
+        ),
+    })
 }
 
-fn limits() -> Value {
+fn surroundings() -> Value {
     json!({
-        "description": "What a run may use; the server's own limits without it.",
-        "type": "object",
-        "properties": {
-            "memory": {
-                "description": "Memory of its processes: bytes, or text such as `512 MiB`.",
-                "type": ["integer", "string"],
-            },
-            "cpuTime": duration("Processor time of its processes.", None),
-            "processes": { "type": "integer", "minimum": 1 },
-            "openFiles": { "type": "integer", "minimum": 1 },
+        "parameters": parameters(),
+        "environment": {
+            "title": "Environment",
+            "description": "Variables for the job's processes.",
+            "type": "object",
+            "propertyNames": { "pattern": "^[^=]*\\S[^=]*$" },
+            "additionalProperties": { "type": "string" },
         },
-        "additionalProperties": false,
+        "limits": mapping(
+            "Limits",
+            "What a run may use; without it the server's own limits hold.",
+            json!({
+                "memory": size("Memory", "Memory of its processes."),
+                "cpuTime": duration("Processor time", "Processor time of its processes.", None),
+                "processes": count("Processes", "Processes at a time.", 1, 100_000, None),
+                "openFiles": count("Open files", "Open files of each process.", 1, 1_000_000, None),
+                "output": size("Output", "Output that is kept."),
+            }),
+        ),
+        "notifications": mapping(
+            "Notifications",
+            "Whom to tell how a run ended.",
+            json!({
+                "onSuccess": targets("After success", "Whom to tell of a run that succeeded."),
+                "onFailure": targets("After failure", "Whom to tell of a run that did not."),
+            }),
+        ),
+    })
+}
+
+fn targets(title: &str, description: &str) -> Value {
+    json!({
+        "title": title,
+        "description": description,
+        "type": "array",
+        "items": {
+            "oneOf": [
+                { "type": "string", "pattern": "\\S" },
+                { "type": "object", "minProperties": 1 },
+            ],
+        },
     })
 }
 
 fn retry_policy() -> Value {
-    json!({
-        "description": "Whether and how a failed run is tried again.",
-        "type": "object",
-        "properties": {
-            "maxRetries": { "type": "integer", "minimum": 0, "maximum": 100, "default": 0 },
-            "retryDelay": duration("How long to wait before the next try.", Some("30s")),
-            "backoff": { "enum": ["fixed", "exponential"], "default": "fixed" },
-            "maxDelay": duration("How long a delay may become.", None),
-            "jitter": duration("Up to how much is added to a delay by chance.", None),
+    mapping(
+        "Retry policy",
+        "Whether and how a failed run is tried again.",
+        json!({
+            "maxRetries": count("Retries", "How often a run is tried again.", 0, 100, Some(0)),
+            "retryDelay": duration("Delay", "How long to wait before the next try.", Some(json!(30))),
+            "backoff": words(
+                "Backoff",
+                "Whether the delay stays, or doubles with each try.",
+                &["fixed", "exponential"],
+            ),
+            "maxDelay": duration("Longest delay", "How long a growing delay may become.", None),
+            "jitter": duration("Jitter", "Up to how much is added to a delay by chance.", Some(json!(0))),
             "retryOn": {
-                "description": "After which ends: states such as `failed`, or error codes.",
-                "type": "array", "items": { "type": "string" },
+                "title": "Retry on",
+                "description": "After which ends a run is tried again: states such as `failed`, or error codes.",
+                "type": "array",
+                "items": { "type": "string", "pattern": "\\S" },
             },
-        },
-        "additionalProperties": false,
-    })
+        }),
+    )
 }
 
 fn parameters() -> Value {
     json!({
-        "description": "What the script is given: a list of names and values, or a mapping.",
+        "title": "Parameters",
+        "description": "What the job is given: a list of names and values, or a mapping.",
         "oneOf": [
             { "type": "object" },
             {
@@ -175,10 +281,13 @@ fn parameters() -> Value {
                         {
                             "type": "object",
                             "required": ["name", "value"],
-                            "properties": { "name": { "type": "string" }, "value": true },
+                            "properties": {
+                                "name": { "title": "Name", "type": "string", "pattern": "\\S" },
+                                "value": { "title": "Value" },
+                            },
                             "additionalProperties": false,
                         },
-                        { "type": "string", "pattern": "^[^=]+=" },
+                        { "type": "string", "pattern": "^[^=]*[^=\\s][^=]*=" },
                     ],
                 },
             },
@@ -187,33 +296,69 @@ fn parameters() -> Value {
 }
 
 fn schedule() -> Value {
-    let instant = "A date and time: RFC 3339, or local in `timezone`.";
-    json!({
-        "description": "When the job fires by itself.",
-        "type": "object",
-        "required": ["type"],
-        "properties": {
-            "type": { "enum": ["cron", "interval", "once"] },
+    let instant = |title: &str, description: &str| {
+        json!({
+            "title": title,
+            "description": format!("{description} RFC 3339, or local time in `timezone`."),
+            "type": "string",
+        })
+    };
+    let needs = |kind: &str, key: &str| {
+        json!({
+            "if": { "properties": { "type": { "const": kind } }, "required": ["type"] },
+            "then": { "required": [key] },
+        })
+    };
+    let mut schedule = mapping(
+        "Schedule",
+        "When the job fires by itself.",
+        json!({
+            "type": { "title": "Kind", "enum": ["cron", "interval", "once"] },
             "expression": {
-                "description": "Cron: minute hour day month weekday, with leading seconds if need be. Weekdays 0 and 7 are Sunday.",
+                "title": "Cron expression",
+                "description": "Minute, hour, day, month, weekday, with leading seconds if need be; or `@daily` and the like. Weekdays 0 and 7 are Sunday.",
                 "type": "string",
+                "examples": ["0 2 * * 0", "*/15 * * * *", "0 9 * * MON-FRI", "@daily"],
             },
-            "every": duration("Interval between firings.", None),
-            "interval": {
+            "every": every(),
+            "at": instant("At", "When a job of kind `once` fires."),
+            "timezone": {
+                "title": "Time zone",
+                "description": "IANA name of the zone that times are read in.",
+                "type": "string",
+                "default": "UTC",
+                "examples": ["UTC", "Europe/Berlin", "America/New_York"],
+            },
+            "startDate": instant("Start", "Nothing fires before."),
+            "endDate": instant("End", "Nothing fires after."),
+            "jitter": duration("Jitter", "How much later than due a firing may be put.", Some(json!(0))),
+        }),
+    );
+    schedule["required"] = json!(["type"]);
+    schedule["allOf"] = json!([
+        needs("cron", "expression"),
+        needs("interval", "every"),
+        needs("once", "at")
+    ]);
+    schedule
+}
+
+fn every() -> Value {
+    let unit = json!({ "type": "integer", "minimum": 0, "maximum": 100_000 });
+    json!({
+        "title": "Interval",
+        "description": "Time between firings, at least a second. Seconds, text such as `1h30m`, or a mapping of units.",
+        "oneOf": [
+            { "type": "number", "minimum": 1 },
+            { "type": "string", "pattern": WITH_UNIT },
+            {
                 "type": "object",
                 "properties": {
-                    "weeks": { "type": "integer" }, "days": { "type": "integer" },
-                    "hours": { "type": "integer" }, "minutes": { "type": "integer" },
-                    "seconds": { "type": "integer" },
+                    "weeks": unit, "days": unit, "hours": unit, "minutes": unit, "seconds": unit,
                 },
+                "minProperties": 1,
                 "additionalProperties": false,
             },
-            "at": { "description": instant, "type": "string" },
-            "timezone": { "description": "IANA time zone.", "type": "string", "default": "UTC" },
-            "startDate": { "description": instant, "type": "string" },
-            "endDate": { "description": instant, "type": "string" },
-            "jitter": duration("How much later than due a firing may be put.", None),
-        },
-        "additionalProperties": false,
+        ],
     })
 }

@@ -12,11 +12,21 @@ pub mod spec;
 mod configuration;
 mod document;
 mod fields;
+mod instant;
 mod job_schema;
+mod notes;
+mod parameters;
 mod parts;
 mod problem;
 mod reader;
+mod references;
+mod scalar;
+mod schema_error;
+mod syntax;
 mod tree;
+mod values;
+mod wording;
+mod yaml;
 
 pub use document::JobDocument;
 pub use execution::{Execution, OutputSummary, RunState, StepResult, StepStatus, Trigger};
@@ -28,5 +38,5 @@ pub use problem::{Location, Problem, Severity};
 pub use reader::{JobTypeSchema, parse_job};
 pub use spec::{
     Backoff, CatchUp, CatchUpPolicy, Concurrency, ConcurrencyPolicy, JobLimits, JobSpec,
-    OnInterrupted, Parameter, RetryPolicy,
+    Notifications, OnInterrupted, Parameter, RetryPolicy,
 };

@@ -1,96 +1,82 @@
-//! The composite keys of a job, one function each. Never knows of schedules,
-//! which have a file of their own.
+//! The composite keys of a job, one function each. Never knows of schedules
+//! and parameters, which have files of their own.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::fields::{Fields, Taken};
 use crate::spec::{
-    Backoff, CatchUp, CatchUpPolicy, Concurrency, ConcurrencyPolicy, JobLimits, Parameter,
+    Backoff, CatchUp, CatchUpPolicy, Concurrency, ConcurrencyPolicy, JobLimits, Notifications,
     RetryPolicy,
 };
-use crate::tree::{Kind, Node};
+use crate::tree::Kind;
+use crate::wording::shown;
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
 /// Reads a mapping below a key with `read`, and refuses what it leaves.
-fn within<T>(
-    fields: &mut Fields<'_>,
+fn within<'a, T>(
+    fields: &mut Fields<'a>,
     key: &'static str,
-    read: impl FnOnce(&mut Fields<'_>) -> T,
+    read: impl FnOnce(&mut Fields<'a>) -> T,
 ) -> Option<T> {
     let taken = fields.take(key, &[])?;
-    if taken.node.kind == Kind::Null {
-        return None;
-    }
-    let pointer = fields.pointer_to(key);
-    let mut inner = Fields::of(taken.node, &pointer, fields.problems)?;
+    let mut inner = Fields::of(&taken)?;
     let value = read(&mut inner);
     inner.refuse_rest();
-    fields
-        .normal
-        .insert(key.to_owned(), Value::Object(inner.normal));
     Some(value)
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "bounded by what `count` allows"
-)]
-fn small(fields: &mut Fields<'_>, key: &'static str, least: u64, most: u32) -> Option<u32> {
-    fields
-        .count(key, least, u64::from(most))
-        .map(|count| count as u32)
+fn duration(fields: &mut Fields<'_>, key: &'static str, most: Duration) -> Option<Duration> {
+    fields.take(key, &[])?.duration(most)
 }
 
 pub(crate) fn retry_policy(fields: &mut Fields<'_>) -> Option<RetryPolicy> {
-    within(fields, "retryPolicy", |policy| RetryPolicy {
-        max_retries: small(policy, "maxRetries", 0, 100).unwrap_or(0),
-        retry_delay: policy
-            .duration("retryDelay", WEEK)
-            .unwrap_or(Duration::from_secs(30)),
-        backoff: policy
-            .word(
-                "backoff",
-                &[
-                    ("fixed", Backoff::Fixed),
-                    ("exponential", Backoff::Exponential),
-                ],
-            )
-            .unwrap_or(Backoff::Fixed),
-        max_delay: policy.duration("maxDelay", WEEK),
-        jitter: policy.duration("jitter", WEEK).unwrap_or_default(),
-        retry_on: words(policy, "retryOn"),
+    let words = [
+        ("fixed", Backoff::Fixed),
+        ("exponential", Backoff::Exponential),
+    ];
+    within(fields, "retryPolicy", |policy| {
+        let retries = policy
+            .take("maxRetries", &[])
+            .and_then(|taken| taken.count(0, 100));
+        let delay = duration(policy, "retryDelay", WEEK);
+        let backoff = policy
+            .take("backoff", &[])
+            .and_then(|taken| taken.word(&words));
+        let max_delay = policy.take("maxDelay", &[]);
+        if let Some(taken) = &max_delay
+            && backoff != Some(Backoff::Exponential)
+        {
+            let message =
+                "`maxDelay` has no effect: the delay grows with `backoff: exponential` only";
+            policy
+                .notes
+                .warning("no_effect", &taken.pointer, taken.node.place, message, None);
+        }
+        RetryPolicy {
+            max_retries: retries.unwrap_or(0),
+            retry_delay: delay.unwrap_or(Duration::from_secs(30)),
+            backoff: backoff.unwrap_or(Backoff::Fixed),
+            max_delay: max_delay.and_then(|taken| taken.duration(WEEK)),
+            jitter: duration(policy, "jitter", WEEK).unwrap_or_default(),
+            retry_on: policy
+                .take("retryOn", &[])
+                .map(|taken| words_of(&taken))
+                .unwrap_or_default(),
+        }
     })
 }
 
-fn words(fields: &mut Fields<'_>, key: &'static str) -> Vec<String> {
-    let Some(taken) = fields.take(key, &[]) else {
-        return Vec::new();
-    };
-    if let Kind::List(items) = &taken.node.kind {
-        let texts: Option<Vec<String>> = items.iter().map(text).collect();
-        if let Some(texts) = texts {
-            return texts;
-        }
-    }
-    fields.wrong(
-        &taken,
-        "wrong_type",
-        format!("`{key}` must be a list of words"),
-        None,
-    );
-    Vec::new()
-}
-
-fn text(node: &Node) -> Option<String> {
-    match &node.kind {
-        Kind::Text(text) if !text.trim().is_empty() => Some(text.clone()),
-        _ => None,
-    }
+fn words_of(taken: &Taken<'_>) -> Vec<String> {
+    let items = taken.items().unwrap_or_default();
+    items
+        .iter()
+        .filter_map(|item| item.text().map(str::to_owned))
+        .collect()
 }
 
 pub(crate) fn concurrency(fields: &mut Fields<'_>) -> Concurrency {
@@ -100,11 +86,23 @@ pub(crate) fn concurrency(fields: &mut Fields<'_>) -> Concurrency {
         ("replace", ConcurrencyPolicy::Replace),
         ("allow", ConcurrencyPolicy::Allow),
     ];
-    let given = within(fields, "concurrency", |concurrency| Concurrency {
-        limit: small(concurrency, "limit", 1, 10_000).unwrap_or(1),
-        policy: concurrency
-            .word("policy", &words)
-            .unwrap_or(ConcurrencyPolicy::Skip),
+    let given = within(fields, "concurrency", |concurrency| {
+        let limit = concurrency.take("limit", &[]);
+        let policy = concurrency
+            .take("policy", &[])
+            .and_then(|taken| taken.word(&words));
+        if let Some(taken) = &limit
+            && policy == Some(ConcurrencyPolicy::Allow)
+        {
+            let message = "`limit` has no effect: `policy: allow` sets none";
+            concurrency
+                .notes
+                .warning("no_effect", &taken.pointer, taken.node.place, message, None);
+        }
+        Concurrency {
+            limit: limit.and_then(|taken| taken.count(1, 10_000)).unwrap_or(1),
+            policy: policy.unwrap_or(ConcurrencyPolicy::Skip),
+        }
     });
     given.unwrap_or(Concurrency {
         limit: 1,
@@ -124,40 +122,34 @@ pub(crate) fn catch_up(fields: &mut Fields<'_>) -> CatchUp {
         max: 100,
     };
     let given = within(fields, "catchUp", |catch_up| CatchUp {
-        policy: catch_up.word("policy", &words).unwrap_or(usual.policy),
-        window: catch_up.duration("window", YEAR).unwrap_or(usual.window),
-        max: small(catch_up, "max", 1, 10_000).unwrap_or(usual.max),
+        policy: catch_up
+            .take("policy", &[])
+            .and_then(|taken| taken.word(&words))
+            .unwrap_or(usual.policy),
+        window: duration(catch_up, "window", YEAR).unwrap_or(usual.window),
+        max: catch_up
+            .take("max", &[])
+            .and_then(|taken| taken.count(1, 10_000))
+            .unwrap_or(usual.max),
     });
     given.unwrap_or(usual)
 }
 
 pub(crate) fn limits(fields: &mut Fields<'_>) -> JobLimits {
     let given = within(fields, "limits", |limits| JobLimits {
-        memory: size(limits, "memory"),
-        cpu_time: limits.duration("cpuTime", YEAR),
-        processes: small(limits, "processes", 1, 100_000),
-        open_files: small(limits, "openFiles", 1, 1_000_000),
+        memory: limits.take("memory", &[]).and_then(|taken| taken.size()),
+        cpu_time: limits
+            .take("cpuTime", &[])
+            .and_then(|taken| taken.positive_duration(YEAR)),
+        processes: limits
+            .take("processes", &[])
+            .and_then(|taken| taken.count(1, 100_000)),
+        open_files: limits
+            .take("openFiles", &[])
+            .and_then(|taken| taken.count(1, 1_000_000)),
+        output: limits.take("output", &[]).and_then(|taken| taken.size()),
     });
     given.unwrap_or_default()
-}
-
-/// Bytes: a number, or text such as `512 MiB`.
-fn size(fields: &mut Fields<'_>, key: &'static str) -> Option<u64> {
-    let taken = fields.take(key, &[])?;
-    let bytes = match &taken.node.kind {
-        Kind::Number(number) => number.as_u64(),
-        Kind::Text(text) => text
-            .parse::<bytesize::ByteSize>()
-            .ok()
-            .map(|size| size.as_u64()),
-        _ => None,
-    };
-    if let Some(bytes) = bytes.filter(|bytes| *bytes > 0) {
-        return Some(bytes);
-    }
-    let message = format!("`{key}` must be a number of bytes, or text such as `512 MiB`");
-    fields.wrong(&taken, "out_of_range", message, None);
-    None
 }
 
 pub(crate) fn metadata(fields: &mut Fields<'_>) -> Map<String, Value> {
@@ -166,9 +158,8 @@ pub(crate) fn metadata(fields: &mut Fields<'_>) -> Map<String, Value> {
     };
     match taken.node.to_json() {
         Value::Object(metadata) => metadata,
-        Value::Null => Map::new(),
         _ => {
-            fields.wrong(&taken, "wrong_type", "`metadata` must be a mapping", None);
+            taken.wrong_type("a mapping", None);
             Map::new()
         }
     }
@@ -179,121 +170,48 @@ pub(crate) fn environment(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
         return BTreeMap::new();
     };
     let Kind::Map(entries) = &taken.node.kind else {
-        fields.wrong(
-            &taken,
-            "wrong_type",
-            "`environment` must be a mapping of names and texts",
-            None,
-        );
+        taken.wrong_type("a mapping of names and texts", None);
         return BTreeMap::new();
     };
     let mut variables = BTreeMap::new();
     for entry in entries {
-        let fit = !entry.key.is_empty() && !entry.key.contains(['=', '\0']);
-        match &entry.value.kind {
-            Kind::Text(value) if fit => {
-                variables.insert(entry.key.clone(), value.clone());
-            }
-            _ => {
-                let pointer = format!("/environment/{}", entry.key);
-                let message = format!(
-                    "the variable `{}` must have a plain name and a text",
-                    entry.key
-                );
-                let hint = Some("put numbers, true and false in quotes".to_owned());
-                fields
-                    .problems
-                    .error("wrong_type", &pointer, entry.value.place, message, hint);
-            }
+        let variable = taken.inner(&entry.key, &entry.value);
+        let name = &entry.key;
+        if name.trim().is_empty() || name.contains('=') || name.chars().any(char::is_control) {
+            let message = format!("a variable can't have the name `{}`", shown(name));
+            let hint = Some("use letters, digits and `_`".to_owned());
+            taken.notes.error(
+                "bad_name",
+                &variable.pointer,
+                entry.key_place,
+                message,
+                hint,
+            );
+        }
+        if let Some(value) = variable.any_text() {
+            variables.insert(name.clone(), value.to_owned());
         }
     }
     variables
 }
 
-pub(crate) fn notifications(fields: &mut Fields<'_>) -> Option<Value> {
-    within(fields, "notifications", |notifications| {
-        let mut given = Map::new();
-        for key in ["onSuccess", "onFailure"] {
-            if let Some(taken) = notifications.take(key, &[]) {
-                given.insert(key.to_owned(), taken.node.to_json());
-            }
-        }
-        Value::Object(given)
+pub(crate) fn notifications(fields: &mut Fields<'_>) -> Option<Notifications> {
+    within(fields, "notifications", |notifications| Notifications {
+        on_success: targets(notifications.take("onSuccess", &[])),
+        on_failure: targets(notifications.take("onFailure", &[])),
     })
 }
 
-/// A list of `{name, value}`, a mapping, or a list of `key=value`.
-pub(crate) fn parameters(fields: &mut Fields<'_>) -> Vec<Parameter> {
-    let Some(taken) = fields.take("parameters", &[]) else {
-        return Vec::new();
-    };
-    let parameters: Vec<Parameter> = match &taken.node.kind {
-        Kind::Null => Vec::new(),
-        Kind::Map(entries) => entries
-            .iter()
-            .map(|entry| Parameter {
-                name: entry.key.clone(),
-                value: entry.value.to_json(),
-            })
-            .collect(),
-        Kind::List(items) => items
-            .iter()
-            .filter_map(|item| parameter(fields, &taken, item))
-            .collect(),
-        _ => {
-            let message = "`parameters` must be a list of names and values, or a mapping";
-            fields.wrong(&taken, "wrong_type", message, None);
-            Vec::new()
-        }
-    };
-    for (index, parameter) in parameters.iter().enumerate() {
-        if parameters[..index]
-            .iter()
-            .any(|earlier| earlier.name == parameter.name)
-        {
-            let message = format!("the parameter `{}` is given twice", parameter.name);
-            fields.wrong(&taken, "duplicate_key", message, Some("keep one of them"));
+/// Whom to tell: each an address, or a mapping that says more.
+fn targets(taken: Option<Taken<'_>>) -> Vec<Value> {
+    let items = taken.and_then(|taken| taken.items()).unwrap_or_default();
+    let mut targets = Vec::new();
+    for item in items {
+        match &item.node.kind {
+            Kind::Map(entries) if !entries.is_empty() => targets.push(item.node.to_json()),
+            Kind::Map(_) => item.empty(),
+            _ => targets.extend(item.text().map(Value::from)),
         }
     }
-    let normal = parameters
-        .iter()
-        .map(|one| json!({ "name": one.name, "value": one.value }));
-    fields
-        .normal
-        .insert("parameters".to_owned(), normal.collect());
-    parameters
-}
-
-fn parameter(fields: &Fields<'_>, taken: &Taken<'_>, item: &Node) -> Option<Parameter> {
-    match &item.kind {
-        Kind::Map(_) => {
-            let pointer = fields.pointer_to(taken.key);
-            let mut inner = Fields::of(item, &pointer, fields.problems)?;
-            let name = inner.required_text("name");
-            let value = inner.take("value", &[]);
-            if value.is_none() {
-                inner.missing("value");
-            }
-            inner.refuse_rest();
-            Some(Parameter {
-                name: name?.0,
-                value: value?.node.to_json(),
-            })
-        }
-        Kind::Text(text) if !text.starts_with('=') && text.contains('=') => {
-            let (name, value) = text.split_once('=')?;
-            Some(Parameter {
-                name: name.trim().to_owned(),
-                value: value.into(),
-            })
-        }
-        _ => {
-            let hint = Some("write `- {name: Level, value: Info}` or `- Level=Info`".to_owned());
-            let message = "a parameter must have a name and a value";
-            fields
-                .problems
-                .error("wrong_type", "/parameters", item.place, message, hint);
-            None
-        }
-    }
+    targets
 }

@@ -1,8 +1,6 @@
 //! What is wrong or doubtful in a job, with its place. Never decides what to
 //! do about it.
 
-use std::cell::RefCell;
-
 use serde::Serialize;
 
 /// Whether a finding stops a job.
@@ -30,13 +28,26 @@ impl Location {
 }
 
 /// A finding about a job.
+///
+/// The words for `code`, which stay:
+///
+/// - of the text: `syntax`, `nul_character`, `empty_document`,
+///   `several_documents`, `too_large`, `too_deep`, `bad_alias`, `bad_key`,
+///   `merge_key`, `unknown_tag`
+/// - of keys: `unknown_key`, `duplicate_key`, `missing_key`
+/// - of values: `wrong_type`, `empty`, `out_of_range`, `not_allowed`,
+///   `bad_duration`, `bad_id`, `bad_name`, `bad_cron`, `never_fires`,
+///   `bad_date`, `unknown_zone`, `unknown_type`
+/// - of the installed job type: `bad_type_schema`
+/// - of the list itself: `too_many_problems`
+/// - warnings: `ambiguous_time`, `no_effect`, `oversized_step`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// Whether it stops the job.
     pub severity: Severity,
     /// A stable word for programs: `unknown_key`.
     pub code: &'static str,
-    /// RFC 6901 pointer to what it is about.
+    /// RFC 6901 pointer to what it is about, with keys as the text spells them.
     pub pointer: String,
     /// The line, from 1.
     pub line: Option<u32>,
@@ -46,76 +57,4 @@ pub struct Problem {
     pub message: String,
     /// How to put it right.
     pub hint: Option<String>,
-}
-
-/// Collects findings while a job is read.
-#[derive(Debug, Default)]
-pub(crate) struct Problems(RefCell<Vec<Problem>>);
-
-impl Problems {
-    /// Adds an error.
-    pub(crate) fn error(
-        &self,
-        code: &'static str,
-        pointer: &str,
-        place: Location,
-        message: impl Into<String>,
-        hint: Option<String>,
-    ) {
-        self.0.borrow_mut().push(Problem {
-            severity: Severity::Error,
-            code,
-            pointer: pointer.to_owned(),
-            line: Some(place.line),
-            column: Some(place.column),
-            message: message.into(),
-            hint,
-        });
-    }
-
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
-    }
-
-    /// All of them in the order of the text, each once.
-    pub(crate) fn into_sorted(self) -> Vec<Problem> {
-        let mut all = self.0.into_inner();
-        // One mistake is reported once: who misspelled a key did not leave it out.
-        let meant: Vec<String> = all
-            .iter()
-            .filter(|problem| problem.code == "unknown_key")
-            .filter_map(|problem| problem.hint.clone())
-            .collect();
-        all.retain(|problem| {
-            let key = problem.pointer.rsplit('/').next().unwrap_or_default();
-            problem.code != "missing_key" || !meant.contains(&did_you_mean(key))
-        });
-        all.sort_by_key(|problem| (problem.line, problem.column));
-        all.dedup();
-        all
-    }
-}
-
-/// The hint that names what a word was probably meant to be.
-pub(crate) fn did_you_mean(word: &str) -> String {
-    format!("did you mean `{word}`?")
-}
-
-/// The candidate that a word was probably meant to be.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let lower = word.to_lowercase();
-    let rated = candidates.into_iter().map(|candidate| {
-        (
-            strsim::normalized_damerau_levenshtein(&lower, &candidate.to_lowercase()),
-            candidate,
-        )
-    });
-    rated
-        .filter(|(likeness, _)| *likeness >= 0.6)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
-        .map(|(_, candidate)| candidate)
 }

@@ -1,17 +1,24 @@
 //! Reads a job: the keys that all job types share here, a type's own keys by
-//! its schema. Finds as many mistakes as there are in one pass.
+//! its schema. Finds as many mistakes as there are in one pass. Never changes
+//! or keeps the text.
 
 use std::time::Duration;
+
+use serde_json::{Map, Value};
 
 use crate::configuration;
 use crate::document::JobDocument;
 use crate::fields::{Fields, Taken};
 use crate::id::JobId;
+use crate::notes::Notes;
+use crate::parameters;
 use crate::parts;
-use crate::problem::{Problem, Problems, did_you_mean, nearest};
+use crate::problem::{Problem, Severity};
 use crate::schedule;
 use crate::spec::{JobSpec, OnInterrupted};
-use crate::tree::{self, Kind};
+use crate::tree::Node;
+use crate::wording::{did_you_mean, is_plain, nearest, shown};
+use crate::yaml;
 
 /// What a job type adds to a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,15 +27,17 @@ pub struct JobTypeSchema {
     pub name: String,
     /// JSON Schema (2020-12) of the keys that it adds: an object schema with
     /// `properties`.
-    pub schema: serde_json::Value,
+    pub schema: Value,
 }
 
 /// How long a run may take unless its job says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(300);
-/// How long any job may ask for: a month.
+/// How long any job may ask for: 31 days.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(31 * 86_400);
 /// The longest id, in characters.
 const LONGEST_ID: usize = 200;
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 255;
 /// Ids that a route has taken.
 const RESERVED: [&str; 2] = ["samples", "validate"];
 
@@ -37,120 +46,154 @@ const RESERVED: [&str; 2] = ["samples", "validate"];
 /// # Errors
 /// All that must be put right, in the order of the text.
 pub fn parse_job(text: &str, types: &[JobTypeSchema]) -> Result<JobDocument, Vec<Problem>> {
-    let problems = Problems::default();
+    let notes = Notes::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let root = tree::read(text, &problems);
-    let read = root.and_then(|root| {
-        let read = read(&root, types, &problems)?;
-        Some((root, read))
-    });
-    match read {
-        Some((root, (spec, configuration, normal))) if problems.is_empty() => {
-            Ok(JobDocument::new(root, spec, configuration, normal))
-        }
-        _ => Err(problems.into_sorted()),
+    let root = yaml::read(text, &notes);
+    let read = root.as_ref().and_then(|root| read(root, types, &notes));
+    let (findings, renamed) = notes.finish();
+    let (errors, warnings): (Vec<_>, Vec<_>) = findings
+        .into_iter()
+        .partition(|finding| finding.severity == Severity::Error);
+    match (root, read) {
+        (Some(root), Some((spec, configuration))) if errors.is_empty() => Ok(JobDocument {
+            spec,
+            configuration,
+            warnings,
+            renamed,
+            root,
+        }),
+        _ => Err(errors),
     }
 }
 
-type Json = serde_json::Map<String, serde_json::Value>;
-
+/// The job, or none when the notes say why not. A value that was refused
+/// stands as its default here: nobody gets to see it.
 fn read(
-    root: &tree::Node,
+    root: &Node,
     types: &[JobTypeSchema],
-    problems: &Problems,
-) -> Option<(JobSpec, Json, Json)> {
-    let mut fields = Fields::of(root, "", problems)?;
-    let id = id(&mut fields);
-    let name = fields.required_text("name").map(|(name, _)| name);
-    let job_type = job_type(&mut fields, types);
-    let description = fields.text("description").map(|(text, _)| text);
-    let enabled = fields.boolean("enabled").unwrap_or(true);
-    let timeout = timeout(&mut fields);
-    let schedule = fields.take("schedule", &[]).and_then(|taken| {
-        if taken.node.kind == Kind::Null {
-            return None;
-        }
-        let (schedule, normal) = schedule::read(taken.node, "/schedule", problems)?;
-        fields.normal.insert("schedule".to_owned(), normal);
-        Some(schedule)
-    });
-    let retry_policy = parts::retry_policy(&mut fields);
-    let parameters = parts::parameters(&mut fields);
-    let metadata = parts::metadata(&mut fields);
-    let concurrency = parts::concurrency(&mut fields);
-    let catch_up = parts::catch_up(&mut fields);
-    let limits = parts::limits(&mut fields);
-    let environment = parts::environment(&mut fields);
-    let notifications = parts::notifications(&mut fields);
+    notes: &Notes,
+) -> Option<(JobSpec, Map<String, Value>)> {
+    let mut fields = Fields::of_job(root, notes)?;
+    let id = fields.require("id", &[]).and_then(|taken| id(&taken));
+    let name = fields.require("name", &[]).and_then(|taken| name(&taken));
+    let job_type = fields
+        .require("type", &[])
+        .and_then(|taken| job_type(&taken, types));
     let words = [
         ("fail", OnInterrupted::Fail),
         ("retry", OnInterrupted::Retry),
     ];
-    let on_interrupted = fields
-        .word("onInterrupted", &words)
-        .unwrap_or(OnInterrupted::Fail);
-    // Without a known type nobody can tell which other keys are right.
-    let job_type = job_type?;
-    fields
-        .normal
-        .insert("type".to_owned(), job_type.name.clone().into());
-    let configuration = configuration::take(&mut fields, &job_type.schema);
-    fields.normal.extend(configuration.clone());
-    let spec = JobSpec {
-        id: id?,
-        name: name?,
-        description,
-        job_type: job_type.name.clone(),
-        enabled,
-        timeout: timeout?,
-        schedule,
-        retry_policy,
-        parameters,
-        metadata,
-        concurrency,
-        catch_up,
-        limits,
-        environment,
-        notifications,
-        on_interrupted,
+    let mut spec = JobSpec {
+        id: id.unwrap_or_default(),
+        name: name.unwrap_or_default(),
+        description: fields
+            .take("description", &[])
+            .and_then(|taken| description(&taken)),
+        job_type: job_type
+            .map(|job_type| job_type.name.clone())
+            .unwrap_or_default(),
+        enabled: fields
+            .take("enabled", &[])
+            .and_then(|taken| taken.boolean())
+            .unwrap_or(true),
+        timeout: fields
+            .take("timeout", &[])
+            .and_then(|taken| taken.positive_duration(LONGEST_TIMEOUT))
+            .unwrap_or(TIMEOUT),
+        schedule: fields
+            .take("schedule", &[])
+            .and_then(|taken| schedule::read(&taken)),
+        retry_policy: parts::retry_policy(&mut fields),
+        parameters: parameters::read(&mut fields),
+        metadata: parts::metadata(&mut fields),
+        concurrency: parts::concurrency(&mut fields),
+        catch_up: parts::catch_up(&mut fields),
+        limits: parts::limits(&mut fields),
+        environment: parts::environment(&mut fields),
+        notifications: parts::notifications(&mut fields),
+        on_interrupted: OnInterrupted::Fail,
     };
-    Some((spec, configuration, fields.normal))
+    let on_interrupted = fields
+        .take("onInterrupted", &[])
+        .and_then(|taken| taken.word(&words));
+    spec.on_interrupted = on_interrupted.unwrap_or(OnInterrupted::Fail);
+    let Some(job_type) = job_type else {
+        refuse_what_no_type_knows(&fields, types);
+        return None;
+    };
+    let configuration = configuration::take(&mut fields, root, job_type);
+    Some((spec, configuration))
 }
 
-fn id(fields: &mut Fields<'_>) -> Option<String> {
-    let (id, taken) = fields.required_text("id")?;
-    let reason = id_mistake(&id);
-    if reason.is_empty() {
-        return Some(id);
+/// Without a known type only those keys are surely wrong that no type has.
+fn refuse_what_no_type_knows(fields: &Fields<'_>, types: &[JobTypeSchema]) {
+    let all: Vec<&str> = types
+        .iter()
+        .flat_map(|known| configuration::keys(&known.schema))
+        .collect();
+    for entry in fields.rest() {
+        let fits = |key: &&str| entry.key == **key || entry.key == crate::fields::snake_case(key);
+        if !all.iter().any(fits) {
+            fields.unknown(entry, &all);
+        }
     }
+}
+
+fn id(taken: &Taken<'_>) -> Option<String> {
+    let id = taken.text()?;
+    let Some(reason) = id_mistake(id) else {
+        return Some(id.to_owned());
+    };
     let hint = "use letters, digits, `-`, `_` and `.`, for example `nightly-backup`";
-    fields.wrong(
-        &taken,
+    taken.wrong(
         "bad_id",
-        format!("the id `{id}` {reason}"),
+        format!("the id `{}` {reason}", shown(id)),
         Some(hint),
     );
     None
 }
 
-/// Why an id can't be used; empty when it can.
-fn id_mistake(id: &str) -> &'static str {
-    match id {
+/// Why an id can't be used.
+fn id_mistake(id: &str) -> Option<&'static str> {
+    Some(match id {
         _ if id.chars().count() > LONGEST_ID => "is longer than 200 characters",
-        _ if id.chars().any(|one| one == '/' || one == '\\') => {
-            "contains `/` or `\\`, which no path of the API can carry"
-        }
-        _ if id.chars().any(char::is_control) => "contains a control character",
+        _ if id.contains(['/', '\\']) => "contains `/` or `\\`, which no path of the API can carry",
+        _ if !id.chars().all(is_plain) => "contains a control or an invisible character",
         _ if id.trim() != id => "begins or ends with a blank",
         "." | ".." => "is a step in a path",
         _ if RESERVED.contains(&id) => "is the name of a route of the API",
         _ if id.parse::<JobId>().is_ok() => "is a UUID, which is how the server names jobs itself",
-        _ => "",
-    }
+        _ => return None,
+    })
 }
 
-fn job_type<'t>(fields: &mut Fields<'_>, types: &'t [JobTypeSchema]) -> Option<&'t JobTypeSchema> {
-    let (name, taken) = fields.required_text("type")?;
+fn name(taken: &Taken<'_>) -> Option<String> {
+    let name = taken.text()?;
+    let reason = match name {
+        _ if name.chars().count() > LONGEST_NAME => "is longer than 255 characters",
+        _ if name.chars().any(char::is_control) => {
+            "contains a line break or another control character"
+        }
+        _ => return Some(name.to_owned()),
+    };
+    let hint = "put what needs more room into `description`";
+    taken.wrong(
+        "bad_name",
+        format!("the name `{}` {reason}", shown(name)),
+        Some(hint),
+    );
+    None
+}
+
+fn description(taken: &Taken<'_>) -> Option<String> {
+    taken
+        .any_text()
+        .filter(|text| !text.trim().is_empty())
+        .map(str::to_owned)
+}
+
+fn job_type<'t>(taken: &Taken<'_>, types: &'t [JobTypeSchema]) -> Option<&'t JobTypeSchema> {
+    let name = taken.text()?;
     let lower = name.to_lowercase();
     if let Some(found) = types
         .iter()
@@ -159,37 +202,16 @@ fn job_type<'t>(fields: &mut Fields<'_>, types: &'t [JobTypeSchema]) -> Option<&
         return Some(found);
     }
     let names: Vec<&str> = types.iter().map(|known| known.name.as_str()).collect();
-    let hint = match nearest(&name, names.iter().copied()) {
-        Some(meant) => did_you_mean(meant),
-        None => format!("known here: {}", names.join(", ")),
+    let there_are = match names.join(", ") {
+        none if none.is_empty() => "no job type is".to_owned(),
+        some => format!("there are {some}"),
     };
+    let hint = nearest(name, names).map(did_you_mean);
     let message = format!(
-        "the job type `{name}` is not installed; there are {}",
-        names.join(", ")
+        "the job type `{}` is not installed; {there_are}",
+        shown(name)
     );
-    fields.wrong(&taken, "unknown_type", message, Some(&hint));
+    let hint = hint.unwrap_or_else(|| "install the plugin of this type, or correct it".to_owned());
+    taken.wrong("unknown_type", message, Some(&hint));
     None
-}
-
-fn timeout(fields: &mut Fields<'_>) -> Option<Duration> {
-    let given = fields.duration("timeout", LONGEST_TIMEOUT);
-    match given {
-        Some(Duration::ZERO) => {
-            let taken = Taken {
-                key: "timeout",
-                node: fields.node("timeout")?,
-            };
-            fields.wrong(
-                &taken,
-                "out_of_range",
-                "`timeout` must be longer than nothing",
-                None,
-            );
-            None
-        }
-        Some(timeout) => Some(timeout),
-        // A wrong one was reported.
-        None if fields.normal.contains_key("timeout") => None,
-        None => Some(TIMEOUT),
-    }
 }

@@ -1,15 +1,19 @@
-//! A job's schedule as it is written: when it is to fire. Never computes an
-//! instant; the planner does.
+//! A job's schedule as it is written: when it is to fire. Never computes a
+//! firing; the planner does.
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use crate::cron;
 use crate::fields::{Fields, Taken};
-use crate::problem::{Problems, did_you_mean, nearest};
-use crate::tree::Node;
+use crate::instant;
+use crate::spec::Seconds;
+use crate::tree::Kind;
+use crate::wording::{did_you_mean, nearest, shown};
 
 /// What makes a schedule fire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,143 +41,197 @@ pub struct Schedule {
     pub jitter: Duration,
 }
 
+impl Serialize for Schedule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = |at: &DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let mut map = serializer.serialize_map(None)?;
+        match &self.trigger {
+            Trigger::Cron(expression) => {
+                map.serialize_entry("type", "cron")?;
+                map.serialize_entry("expression", expression)?;
+            }
+            Trigger::Interval(every) => {
+                map.serialize_entry("type", "interval")?;
+                map.serialize_entry("every", &Seconds(*every))?;
+            }
+            Trigger::Once(at) => {
+                map.serialize_entry("type", "once")?;
+                map.serialize_entry("at", &text(at))?;
+            }
+        }
+        map.serialize_entry("timezone", self.timezone.name())?;
+        for (key, date) in [("startDate", &self.start_date), ("endDate", &self.end_date)] {
+            if let Some(date) = date {
+                map.serialize_entry(key, &text(date))?;
+            }
+        }
+        if !self.jitter.is_zero() {
+            map.serialize_entry("jitter", &Seconds(self.jitter))?;
+        }
+        map.end()
+    }
+}
+
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 const YEARS: Duration = Duration::from_secs(10 * 366 * 86_400);
+/// The shortest interval: anything below is a loop, not a schedule.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum Type {
     Cron,
     Interval,
     Once,
 }
 
-/// Reads a schedule and gives it with its keys as they are spelled today.
-pub(crate) fn read(
-    node: &Node,
-    pointer: &str,
-    problems: &Problems,
-) -> Option<(Schedule, serde_json::Value)> {
-    let mut fields = Fields::of(node, pointer, problems)?;
-    let kinds = [
-        ("cron", Kind::Cron),
-        ("interval", Kind::Interval),
-        ("once", Kind::Once),
-        ("date", Kind::Once),
+/// Reads a schedule.
+pub(crate) fn read(taken: &Taken<'_>) -> Option<Schedule> {
+    let mut fields = Fields::of(taken)?;
+    let types = [
+        ("cron", Type::Cron),
+        ("interval", Type::Interval),
+        ("once", Type::Once),
+        ("date", Type::Once),
     ];
-    let kind = fields.word("type", &kinds);
-    let timezone = timezone(&mut fields);
-    let zone = timezone.unwrap_or(Tz::UTC);
-    if kind.is_none() && !fields.normal.contains_key("type") {
-        fields.missing("type");
-    }
-    let trigger = match kind? {
-        Kind::Cron => expression(&mut fields).map(Trigger::Cron),
-        Kind::Interval => interval(&mut fields).map(Trigger::Interval),
-        Kind::Once => {
-            let at = instant(
-                &mut fields,
-                "at",
-                &["run_date", "runDate", "runAt", "run_at"],
-                zone,
-            );
-            if at.is_none() && !fields.normal.contains_key("at") {
-                fields.missing("at");
-            }
-            at.map(Trigger::Once)
-        }
-    };
-    let start_date = instant(&mut fields, "startDate", &[], zone);
-    let end_date = instant(&mut fields, "endDate", &[], zone);
-    let jitter = fields.duration("jitter", WEEK).unwrap_or_default();
-    if let (Some(start), Some(end)) = (start_date, end_date)
-        && end <= start
+    let found = fields.require("type", &[]);
+    let found = found.and_then(|taken| taken.word(&types));
+    let zone = fields
+        .take("timezone", &[])
+        .and_then(|taken| timezone(&taken))
+        .unwrap_or(Tz::UTC);
+    let trigger = found.and_then(|found| trigger(&mut fields, found, zone));
+    let start = fields.take("startDate", &[]);
+    let start_date = start.as_ref().and_then(|taken| instant::read(taken, zone));
+    let end = fields.take("endDate", &[]);
+    let end_date = end.as_ref().and_then(|taken| instant::read(taken, zone));
+    if let (Some(start), Some(end_date), Some(end)) = (start_date, end_date, &end)
+        && end_date <= start
     {
-        let message = "`endDate` is not after `startDate`";
-        problems.error("out_of_range", pointer, node.place, message, None);
+        end.wrong(
+            "out_of_range",
+            format!("`{}` is not after `startDate`", end.key),
+            None,
+        );
     }
-    fields.refuse_rest();
-    timezone?;
-    let normal = serde_json::Value::Object(fields.normal);
-    Some((
-        Schedule {
-            trigger: trigger?,
-            timezone: zone,
-            start_date,
-            end_date,
-            jitter,
-        },
-        normal,
-    ))
+    if let Some(Trigger::Once(at)) = trigger {
+        refuse_never(
+            at,
+            start.as_ref().zip(start_date),
+            end.as_ref().zip(end_date),
+        );
+    }
+    let jitter = fields
+        .take("jitter", &[])
+        .and_then(|taken| taken.duration(WEEK));
+    if found.is_some() {
+        fields.refuse_rest();
+    }
+    let jitter = jitter.unwrap_or_default();
+    Some(Schedule {
+        trigger: trigger?,
+        timezone: zone,
+        start_date,
+        end_date,
+        jitter,
+    })
 }
 
-fn timezone(fields: &mut Fields<'_>) -> Option<Tz> {
-    let Some((name, taken)) = fields.text("timezone") else {
-        // A wrong one was reported; without one it is UTC.
-        return (!fields.normal.contains_key("timezone")).then_some(Tz::UTC);
+/// Refuses bounds that leave out the one time that a job is to fire.
+fn refuse_never(
+    at: DateTime<Utc>,
+    start: Option<(&Taken<'_>, DateTime<Utc>)>,
+    end: Option<(&Taken<'_>, DateTime<Utc>)>,
+) {
+    let refuse = |bound: &Taken<'_>, side: &str| {
+        let message = format!(
+            "the job never fires: the one time that it is to fire lies {side} `{}`",
+            bound.key
+        );
+        bound.wrong(
+            "never_fires",
+            message,
+            Some("leave this key out, or correct the time"),
+        );
     };
+    match (start, end) {
+        (Some((bound, start)), _) if at < start => refuse(bound, "before"),
+        (_, Some((bound, end))) if at > end => refuse(bound, "after"),
+        _ => {}
+    }
+}
+
+fn trigger(fields: &mut Fields<'_>, found: Type, zone: Tz) -> Option<Trigger> {
+    match found {
+        Type::Cron => expression(&fields.require("expression", &["cron"])?).map(Trigger::Cron),
+        // The original's migration wrote every schedule's text as `expression`.
+        Type::Interval => {
+            interval(&fields.require("every", &["interval", "expression"])?).map(Trigger::Interval)
+        }
+        Type::Once => {
+            let at = fields.require("at", &["runDate", "runAt", "expression"])?;
+            instant::read(&at, zone).map(Trigger::Once)
+        }
+    }
+}
+
+fn timezone(taken: &Taken<'_>) -> Option<Tz> {
+    let name = taken.text()?;
     if let Ok(zone) = name.parse::<Tz>() {
         return Some(zone);
     }
-    let hint = match nearest(&name, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())) {
+    let hint = match nearest(name, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())) {
         Some(meant) => did_you_mean(meant),
         None => "use an IANA name such as `Europe/Berlin`, or `UTC`".to_owned(),
     };
-    let message = format!("the time zone `{name}` is not known");
-    fields.wrong(&taken, "unknown_zone", message, Some(&hint));
+    let message = format!("the time zone `{}` is not known", shown(name));
+    taken.wrong("unknown_zone", message, Some(&hint));
     None
 }
 
-fn expression(fields: &mut Fields<'_>) -> Option<String> {
-    let taken = fields.take("expression", &["cron"]);
-    let Some(taken) = taken else {
-        fields.missing("expression");
-        return None;
-    };
-    let crate::tree::Kind::Text(expression) = &taken.node.kind else {
-        let message = format!("`{}` must be text; put it in quotes", taken.key);
-        fields.wrong(&taken, "wrong_type", message, None);
-        return None;
-    };
+fn expression(taken: &Taken<'_>) -> Option<String> {
+    let expression = taken.text()?;
     match cron::parse(expression) {
-        Ok(_) => Some(expression.clone()),
+        Ok(_) => {
+            if let Some((step, field)) = cron::oversized_step(expression) {
+                let message =
+                    format!("`{step}` steps out of its field: it matches one {field} only");
+                let hint = Some("for other intervals use `type: interval` with `every`".to_owned());
+                let place = taken.node.place;
+                taken
+                    .notes
+                    .warning("oversized_step", &taken.pointer, place, message, hint);
+            }
+            return Some(expression.to_owned());
+        }
         Err(error @ cron::CronError::Never { .. }) => {
-            fields.wrong(&taken, "never_fires", error.to_string(), None);
-            None
+            let hint = "check its day and month: no month has that day";
+            taken.wrong("never_fires", error.to_string(), Some(hint));
         }
         Err(error @ cron::CronError::Syntax { .. }) => {
             let hint =
                 "five fields: minute hour day month weekday, e.g. `0 2 * * 0`; 0 and 7 are Sunday";
-            fields.wrong(&taken, "bad_cron", error.to_string(), Some(hint));
-            None
+            taken.wrong("bad_cron", error.to_string(), Some(hint));
         }
     }
+    None
 }
 
-/// `every: 1h30m`, or `interval:` as the original wrote it.
-fn interval(fields: &mut Fields<'_>) -> Option<Duration> {
-    let every = match fields.take("interval", &[]) {
-        Some(taken) => parts(fields, &taken),
-        None => {
-            let every = fields.duration("every", YEARS);
-            if every.is_none() && !fields.normal.contains_key("every") {
-                fields.missing("every");
-            }
-            every
-        }
+/// `1h30m`, a number of seconds, or a mapping of units as the original wrote it.
+fn interval(taken: &Taken<'_>) -> Option<Duration> {
+    let every = match &taken.node.kind {
+        Kind::Map(_) => units(taken)?,
+        _ => taken.duration(YEARS)?,
     };
-    if every == Some(Duration::ZERO) {
-        let message = "the interval must be longer than nothing";
-        fields
-            .problems
-            .error("out_of_range", &fields.pointer, fields.place, message, None);
-        return None;
+    if every >= SHORTEST {
+        return Some(every);
     }
-    every
+    let message = format!("`{}` must be at least 1 second", taken.key);
+    taken.wrong("out_of_range", message, Some("for example `every: 15m`"));
+    None
 }
 
-fn parts(fields: &Fields<'_>, taken: &Taken<'_>) -> Option<Duration> {
-    let pointer = fields.pointer_to(taken.key);
-    let mut parts = Fields::of(taken.node, &pointer, fields.problems)?;
+fn units(taken: &Taken<'_>) -> Option<Duration> {
+    let mut fields = Fields::of(taken)?;
     let units = [
         ("weeks", 604_800),
         ("days", 86_400),
@@ -181,53 +239,25 @@ fn parts(fields: &Fields<'_>, taken: &Taken<'_>) -> Option<Duration> {
         ("minutes", 60),
         ("seconds", 1),
     ];
-    let mut sum = 0;
+    let mut sum = Duration::ZERO;
+    let mut fine = true;
     for (unit, seconds) in units {
-        sum += parts.count(unit, 0, 100_000).unwrap_or(0) * seconds;
+        let Some(count) = fields.take(unit, &[]) else {
+            continue;
+        };
+        match count.count(0, 100_000) {
+            Some(count) => sum += Duration::from_secs(u64::from(count) * seconds),
+            None => fine = false,
+        }
     }
-    parts.refuse_rest();
-    Some(Duration::from_secs(sum))
-}
-
-/// RFC 3339, or a local time of the schedule's zone.
-fn instant(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    spellings: &[&str],
-    zone: Tz,
-) -> Option<DateTime<Utc>> {
-    let taken = fields.take(key, spellings)?;
-    let crate::tree::Kind::Text(text) = &taken.node.kind else {
-        fields.wrong(
-            &taken,
-            "wrong_type",
-            format!("`{}` must be text", taken.key),
+    fields.refuse_rest();
+    if fine && sum > YEARS {
+        taken.wrong(
+            "out_of_range",
+            "the interval must be at most ten years",
             None,
         );
-        return None;
-    };
-    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return Some(instant.to_utc());
+        fine = false;
     }
-    let formats = [
-        "%Y-%m-%dT%H:%M:%S",
-        "%Y-%m-%d %H:%M:%S",
-        "%Y-%m-%dT%H:%M",
-        "%Y-%m-%d %H:%M",
-    ];
-    let local = formats
-        .iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
-    let Some(local) = local else {
-        let hint = "write it as `2027-03-28T09:00:00`, in the schedule's zone, or with an offset";
-        let message = format!("`{text}` is no date and time");
-        fields.wrong(&taken, "bad_date", message, Some(hint));
-        return None;
-    };
-    let Some(instant) = local.and_local_timezone(zone).earliest() else {
-        let message = format!("{local} does not exist in {zone}: the clocks are put forward then");
-        fields.wrong(&taken, "bad_date", message, None);
-        return None;
-    };
-    Some(instant.to_utc())
+    fine.then_some(sum)
 }

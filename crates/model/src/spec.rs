@@ -3,43 +3,56 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::schedule::Schedule;
 
-/// How a job is to run.
-#[derive(Debug, Clone, PartialEq)]
+/// How a job is to run. As JSON it is a job again: lengths of time are numbers
+/// of seconds, sizes numbers of bytes, defaults are written out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct JobSpec {
     /// The job's own id.
     pub id: String,
     /// Its name.
     pub name: String,
     /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Its type, spelled as its plugin does.
+    #[serde(rename = "type")]
     pub job_type: String,
     /// Whether it may run.
     pub enabled: bool,
     /// How long a run may take.
+    #[serde(serialize_with = "seconds")]
     pub timeout: Duration,
     /// When it fires by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
     /// Whether a failed run is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,
     /// What its script is given, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Parameter>,
     /// Whatever its owner notes.
+    #[serde(skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
     /// How many runs of it may go on at once.
     pub concurrency: Concurrency,
     /// What becomes of firings that were missed.
     pub catch_up: CatchUp,
     /// What a run of it may use.
+    #[serde(skip_serializing_if = "JobLimits::is_empty")]
     pub limits: JobLimits,
     /// Variables for its processes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
     /// Whom to tell.
-    pub notifications: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<Notifications>,
     /// What becomes of a run that a crash of the server ended.
     pub on_interrupted: OnInterrupted,
 }
@@ -63,7 +76,8 @@ impl JobSpec {
 }
 
 /// One parameter of a job.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Parameter {
     /// Its name.
     pub name: String,
@@ -72,24 +86,33 @@ pub struct Parameter {
 }
 
 /// Whether and how a failed run is tried again.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RetryPolicy {
     /// How often.
     pub max_retries: u32,
     /// After how long.
+    #[serde(serialize_with = "seconds")]
     pub retry_delay: Duration,
     /// How the delay grows.
     pub backoff: Backoff,
     /// How long a delay may become.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "maybe_seconds"
+    )]
     pub max_delay: Option<Duration>,
     /// Up to how much is added to a delay by chance.
+    #[serde(skip_serializing_if = "Duration::is_zero", serialize_with = "seconds")]
     pub jitter: Duration,
     /// After which ends: states, or error codes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retry_on: Vec<String>,
 }
 
 /// How the delay between tries grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Backoff {
     /// It does not.
     Fixed,
@@ -98,7 +121,8 @@ pub enum Backoff {
 }
 
 /// How many runs of a job may go on at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Concurrency {
     /// How many.
     pub limit: u32,
@@ -107,7 +131,8 @@ pub struct Concurrency {
 }
 
 /// What becomes of a run that is one too many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ConcurrencyPolicy {
     /// It is skipped.
     Skip,
@@ -120,18 +145,21 @@ pub enum ConcurrencyPolicy {
 }
 
 /// What becomes of firings that were missed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CatchUp {
     /// Which are made up for.
     pub policy: CatchUpPolicy,
     /// How old they may be.
+    #[serde(serialize_with = "seconds")]
     pub window: Duration,
     /// How many at the most.
     pub max: u32,
 }
 
 /// Which missed firings are made up for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CatchUpPolicy {
     /// None.
     None,
@@ -142,23 +170,79 @@ pub enum CatchUpPolicy {
 }
 
 /// What a run may use; what is none has the server's own limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct JobLimits {
     /// Memory of its processes, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
     /// Processor time of its processes.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "maybe_seconds"
+    )]
     pub cpu_time: Option<Duration>,
     /// Processes at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub processes: Option<u32>,
     /// Open files of each process.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub open_files: Option<u32>,
+    /// Output that is kept, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<u64>,
+}
+
+impl JobLimits {
+    /// Whether the job sets none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whom to tell how a run ended: addresses, or mappings that say more.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notifications {
+    /// After a run that succeeded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub on_success: Vec<Value>,
+    /// After one that did not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub on_failure: Vec<Value>,
 }
 
 /// What becomes of a run that a crash of the server ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnInterrupted {
     /// Nothing: it ran at most once.
     Fail,
     /// It is run again: it runs at least once.
     Retry,
+}
+
+/// A length of time as a number of seconds, whole where it can be.
+pub(crate) struct Seconds(pub(crate) Duration);
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.subsec_nanos() == 0 {
+            serializer.serialize_u64(self.0.as_secs())
+        } else {
+            serializer.serialize_f64(self.0.as_secs_f64())
+        }
+    }
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    Seconds(*duration).serialize(serializer)
+}
+
+fn maybe_seconds<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    duration.map(Seconds).serialize(serializer)
 }

@@ -9,17 +9,20 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
+use crate::ask::AskLimits;
 use crate::bindings::FullJobTypePre;
 use crate::capability::{Capability, RunState};
 use crate::description::Description;
-use crate::engine::{self, Allocation, Shape};
+use crate::engine::{self, Allocation};
 use crate::limits::RunLimits;
 use crate::plugin::{Instances, Plugin, PluginParts};
 use crate::ticker::Ticker;
 use crate::{image, run_context, wasi};
 
-/// The package that plugins import from, with its version as wasmtime matches it.
+/// The package that plugins import from.
 const PACKAGE: &str = "jobcell:plugin/";
+/// Its versions that fit, as wasmtime matches them.
+const MAJOR_VERSION: &str = "1.";
 /// The largest component that is compiled, in bytes.
 const LARGEST_COMPONENT: usize = 64 << 20;
 
@@ -30,8 +33,11 @@ pub struct HostConfig {
     pub cache_dir: Option<PathBuf>,
     /// Runs that have an instance at the same time; more wait (1,000).
     pub instances: u32,
-    /// The most memory that any run's limits allow, in bytes (64 MiB).
+    /// Memory of a plugin that is asked what it is or whether a configuration is
+    /// right, in bytes (64 MiB).
     pub guest_memory: u64,
+    /// How long a plugin may compute to answer such a question (5 s).
+    pub asking_time: Duration,
     /// How often a computing plugin is looked at (10 ms).
     pub tick: Duration,
 }
@@ -42,6 +48,7 @@ impl Default for HostConfig {
             cache_dir: None,
             instances: 1000,
             guest_memory: RunLimits::default().guest_memory,
+            asking_time: Duration::from_secs(5),
             tick: Duration::from_millis(10),
         }
     }
@@ -112,11 +119,7 @@ impl PluginHost {
         config: HostConfig,
         capabilities: Vec<Arc<dyn Capability>>,
     ) -> Result<Self, StartError> {
-        let shape = Shape {
-            instances: config.instances,
-            memory: config.guest_memory,
-        };
-        let (engine, allocation) = engine::start(shape).map_err(StartError::Engine)?;
+        let (engine, allocation) = engine::start(config.instances).map_err(StartError::Engine)?;
         let ticker = Ticker::start(engine.clone(), config.tick).map_err(StartError::Thread)?;
         let free = Semaphore::new(usize::try_from(config.instances).unwrap_or(usize::MAX));
         Ok(Self {
@@ -142,11 +145,20 @@ impl PluginHost {
             .saturating_sub(self.instances.free.available_permits())
     }
 
+    /// How many instances the pool holds now; none without a pool.
+    #[must_use]
+    pub fn pooled_instances(&self) -> Option<u64> {
+        let metrics = self.engine.pooling_allocator_metrics()?;
+        Some(metrics.component_instances())
+    }
+
     /// Makes a plugin ready to run. Compiles it unless it is in the cache.
     ///
     /// # Errors
     /// When it is no component, imports what is not granted, or does not say
     /// what it is.
+    ///
+    /// May take seconds where it compiles: not for a thread that serves others.
     pub fn load(&self, name: &str, bytes: &[u8]) -> Result<Plugin, LoadError> {
         self.check_form(bytes)?;
         let component =
@@ -164,20 +176,20 @@ impl PluginHost {
             .instantiate_pre(&component)
             .map_err(LoadError::Contract)?;
         let ready = FullJobTypePre::new(ready).map_err(LoadError::Contract)?;
-        let mut parts = PluginParts {
-            description: None,
+        let parts = PluginParts {
             hash: blake3::hash(bytes).to_hex().to_string(),
             imports,
             capabilities,
             engine: self.engine.clone(),
             ready,
             instances: Arc::clone(&self.instances),
+            asking: AskLimits {
+                compute_time: self.config.asking_time,
+                guest_memory: self.config.guest_memory,
+            },
         };
         let said = describe(&parts).map_err(|reason| LoadError::Description { reason })?;
-        parts.description = Some(said);
-        Plugin::new(parts).ok_or_else(|| LoadError::Description {
-            reason: "it is silent".to_owned(),
-        })
+        Ok(Plugin::new(parts, said))
     }
 
     fn check_form(&self, bytes: &[u8]) -> Result<(), LoadError> {
@@ -198,26 +210,29 @@ impl PluginHost {
     fn imports(&self, component: &Component) -> Result<Vec<String>, LoadError> {
         let mut ours = Vec::new();
         for (import, _) in component.component_type().imports(&self.engine) {
-            if let Some(name) = import.strip_prefix(PACKAGE) {
-                let name = name.split('@').next().unwrap_or(name).to_owned();
-                let granted = ["types", "run-context"].contains(&name.as_str())
-                    || self
-                        .capabilities
-                        .iter()
-                        .any(|capability| capability.name() == name);
-                if !granted {
-                    return Err(LoadError::Import {
-                        import: import.to_owned(),
-                    });
+            let granted = match import.strip_prefix(PACKAGE) {
+                Some(interface) => {
+                    let (name, version) = interface.split_once('@').unwrap_or((interface, ""));
+                    ours.push(name.to_owned());
+                    version.starts_with(MAJOR_VERSION) && self.grants(name)
                 }
-                ours.push(name);
-            } else if !wasi::is_allowed(import) {
+                None => wasi::is_allowed(import),
+            };
+            if !granted {
                 return Err(LoadError::Import {
                     import: import.to_owned(),
                 });
             }
         }
         Ok(ours)
+    }
+
+    fn grants(&self, interface: &str) -> bool {
+        let capabilities = self.capabilities.iter();
+        ["types", "run-context"].contains(&interface)
+            || capabilities
+                .map(|capability| capability.name())
+                .any(|name| name == interface)
     }
 
     fn linker(&self, capabilities: &[Arc<dyn Capability>]) -> wasmtime::Result<Linker<RunState>> {
@@ -234,15 +249,18 @@ impl PluginHost {
 /// Asks a plugin what it is, on a thread of its own: loading may be called from
 /// anywhere, and a plugin may wait in `describe`.
 fn describe(parts: &PluginParts) -> Result<Description, String> {
-    let asked = std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .build()
-                .map_err(|error| format!("no runtime to ask it on: {error}"))?
-                .block_on(parts.describe())
-        });
-        thread.join()
-    });
-    asked.unwrap_or_else(|_| Err("asking it panicked".to_owned()))
+    std::thread::scope(|scope| {
+        let asked = std::thread::Builder::new()
+            .name("describe".to_owned())
+            .spawn_scoped(scope, || {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .build()
+                    .map_err(|error| format!("no runtime to ask it on: {error}"))?
+                    .block_on(parts.describe())
+            })
+            .map_err(|error| format!("no thread to ask it on: {error}"))?;
+        let panicked = |_| Err("asking it panicked".to_owned());
+        asked.join().unwrap_or_else(panicked)
+    })
 }

@@ -10,6 +10,7 @@ pub mod output;
 pub mod report;
 pub mod scope;
 
+mod ask;
 mod call;
 mod description;
 mod engine;
@@ -21,6 +22,7 @@ mod plugin;
 mod run_context;
 mod state;
 mod steps;
+mod text;
 mod ticker;
 mod verdict;
 mod wasi;

@@ -27,6 +27,11 @@ impl MemoryLimiter {
         }
     }
 
+    /// What is allowed, in bytes.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// The most that was in use, in bytes.
     pub(crate) const fn peak(&self) -> u64 {
         self.peak
@@ -54,13 +59,18 @@ impl ResourceLimiter for MemoryLimiter {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            // The plugin's own bound, which is nothing that an admin could raise.
+            return Ok(false);
+        }
         Ok(self.grow(desired.saturating_sub(current) as u64))
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        // The pool's slot is smaller than what was asked for.
+        // More than a memory can ever have, or than the system had to give. What
+        // was counted for it stays counted: too strict is safe, too lax is not.
         self.refused = true;
         Ok(())
     }
@@ -69,8 +79,11 @@ impl ResourceLimiter for MemoryLimiter {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         Ok(self.grow((desired.saturating_sub(current) as u64).saturating_mul(TABLE_ENTRY)))
     }
 
@@ -89,5 +102,36 @@ impl ResourceLimiter for MemoryLimiter {
 
     fn memories(&self) -> usize {
         PARTS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_and_tables_count_in_sum() {
+        let mut limiter = MemoryLimiter::new(100);
+        assert!(limiter.memory_growing(0, 60, None).is_ok_and(|grown| grown));
+        assert!(limiter.table_growing(0, 5, None).is_ok_and(|grown| grown));
+        assert!(!limiter.refused());
+        assert!(
+            limiter
+                .memory_growing(60, 61, None)
+                .is_ok_and(|grown| !grown)
+        );
+        assert!(limiter.refused());
+        assert_eq!(limiter.peak(), 100);
+    }
+
+    #[test]
+    fn a_bound_that_the_plugin_set_itself_is_not_the_limit() {
+        let mut limiter = MemoryLimiter::new(100);
+        assert!(
+            limiter
+                .memory_growing(0, 60, Some(50))
+                .is_ok_and(|grown| !grown)
+        );
+        assert!(!limiter.refused());
     }
 }

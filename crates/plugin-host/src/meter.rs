@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::ticker::Ticker;
+
 /// Marks that no poll is going on.
 const OUTSIDE: u64 = u64::MAX;
 
@@ -54,25 +56,28 @@ impl Meter {
     }
 }
 
-/// A future whose polls are measured.
-pub(crate) struct Metered<F> {
+/// A future whose polls are measured, and bounded by ticks while they last.
+pub(crate) struct Metered<'a, F> {
     inner: Pin<Box<F>>,
     meter: Arc<Meter>,
+    ticker: &'a Ticker,
 }
 
-impl<F: Future> Metered<F> {
-    pub(crate) fn new(inner: F, meter: Arc<Meter>) -> Self {
+impl<'a, F: Future> Metered<'a, F> {
+    pub(crate) fn new(inner: F, meter: Arc<Meter>, ticker: &'a Ticker) -> Self {
         Self {
             inner: Box::pin(inner),
             meter,
+            ticker,
         }
     }
 }
 
-impl<F: Future> Future for Metered<F> {
+impl<F: Future> Future for Metered<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let _ticking = self.ticker.tick();
         self.meter.enter();
         let polled = self.inner.as_mut().poll(context);
         self.meter.leave();

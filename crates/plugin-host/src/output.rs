@@ -15,11 +15,20 @@ const MERGE_MS: u64 = 10;
 /// The largest piece: small enough to be dropped whole from the tail.
 const PIECE: usize = 64 << 10;
 
+/// One piece is kept for at least so many bytes of a bound, so that a flood of
+/// tiny writes by turns on two streams costs no more memory than a large one.
+const BYTES_A_PIECE: usize = 16;
+/// So many pieces are kept under any bound.
+const FEWEST_PIECES: usize = 64;
+
 struct Kept {
     head: Vec<OutputChunk>,
     head_left: usize,
+    head_pieces: usize,
     tail: VecDeque<OutputChunk>,
     tail_bytes: usize,
+    /// Bytes of the tail's first piece that are dropped already.
+    tail_skip: usize,
     dropped: u64,
     summary: OutputSummary,
 }
@@ -43,8 +52,10 @@ impl OutputBuffer {
             kept: Mutex::new(Kept {
                 head: Vec::new(),
                 head_left: limits.output_head,
+                head_pieces: pieces(limits.output_head),
                 tail: VecDeque::new(),
                 tail_bytes: 0,
+                tail_skip: 0,
                 dropped: 0,
                 summary: OutputSummary::default(),
             }),
@@ -88,7 +99,9 @@ impl OutputBuffer {
         let mut chunks = std::mem::take(&mut kept.head);
         let dropped = std::mem::take(&mut kept.dropped);
         let mut tail = std::mem::take(&mut kept.tail);
+        let skip = std::mem::take(&mut kept.tail_skip);
         if let Some(first) = tail.front_mut() {
+            first.bytes.drain(..skip);
             first.dropped_before = dropped;
         }
         chunks.extend(tail);
@@ -109,19 +122,25 @@ impl Kept {
     /// Adds what fits to the head and gives back the rest.
     fn fill_head<'a>(&mut self, stream: OutputStream, at_ms: u64, bytes: &'a [u8]) -> &'a [u8] {
         let (fits, rest) = bytes.split_at(bytes.len().min(self.head_left));
-        self.head_left -= fits.len();
         if !rest.is_empty() {
             // What comes after a gap must not slip into the head.
             self.head_left = 0;
         }
-        if !fits.is_empty() {
-            match self.head.last_mut() {
-                Some(last) if merges(last, stream, at_ms, usize::MAX) => {
-                    last.bytes.extend_from_slice(fits);
-                }
-                _ => self.head.push(piece(stream, at_ms, fits)),
-            }
+        if fits.is_empty() {
+            return rest;
         }
+        let full = self.head.len() == self.head_pieces;
+        match self.head.last_mut() {
+            Some(last) if merges(last, stream, at_ms, usize::MAX) => {
+                last.bytes.extend_from_slice(fits);
+            }
+            _ if full => {
+                self.head_left = 0;
+                return bytes;
+            }
+            _ => self.head.push(piece(stream, at_ms, fits)),
+        }
+        self.head_left = self.head_left.saturating_sub(fits.len());
         rest
     }
 
@@ -132,6 +151,7 @@ impl Kept {
             self.dropped += self.tail_bytes as u64 + skipped as u64;
             self.tail.clear();
             self.tail_bytes = 0;
+            self.tail_skip = 0;
         }
         for part in bytes[skipped..].chunks(PIECE) {
             self.tail_bytes += part.len();
@@ -142,19 +162,34 @@ impl Kept {
                 _ => self.tail.push_back(piece(stream, at_ms, part)),
             }
         }
-        while self.tail_bytes > limit {
-            let Some(first) = self.tail.front_mut() else {
+        self.trim_tail(limit);
+    }
+
+    fn trim_tail(&mut self, limit: usize) {
+        let most = pieces(limit);
+        while let Some(first) = self.tail.front() {
+            let left = first.bytes.len() - self.tail_skip;
+            let excess = self.tail_bytes.saturating_sub(limit).min(left);
+            if excess < left && self.tail.len() <= most {
+                // Skipped, not moved: a piece is large, and a write may be small.
+                self.drop_front(excess);
                 return;
-            };
-            let excess = (self.tail_bytes - limit).min(first.bytes.len());
-            first.bytes.drain(..excess);
-            self.tail_bytes -= excess;
-            self.dropped += excess as u64;
-            if first.bytes.is_empty() {
-                self.tail.pop_front();
             }
+            self.drop_front(left);
+            self.tail_skip = 0;
+            self.tail.pop_front();
         }
     }
+
+    fn drop_front(&mut self, bytes: usize) {
+        self.tail_skip += bytes;
+        self.tail_bytes -= bytes;
+        self.dropped += bytes as u64;
+    }
+}
+
+fn pieces(limit: usize) -> usize {
+    (limit / BYTES_A_PIECE).max(FEWEST_PIECES)
 }
 
 fn merges(last: &OutputChunk, stream: OutputStream, at_ms: u64, room: usize) -> bool {
@@ -243,5 +278,39 @@ mod tests {
             output.text_of(|stream| stream == OutputStream::Log),
             "note\n"
         );
+    }
+
+    #[test]
+    fn small_writes_to_a_full_tail_drop_the_oldest_bytes() {
+        let buffer = buffer(2, 4);
+        for byte in b'a'..=b'z' {
+            buffer.write(OutputStream::Stdout, &[byte]);
+        }
+        let (output, summary) = buffer.take();
+        let kept: Vec<u8> = output
+            .chunks
+            .into_iter()
+            .flat_map(|chunk| chunk.bytes)
+            .collect();
+        assert_eq!(kept, b"abwxyz");
+        assert_eq!(summary.dropped_bytes, 20);
+    }
+
+    #[test]
+    fn a_flood_of_tiny_writes_by_turns_keeps_few_pieces() {
+        let buffer = buffer(1 << 10, 1 << 10);
+        for _ in 0..10_000 {
+            buffer.write(OutputStream::Stdout, b"o");
+            buffer.write(OutputStream::Stderr, b"e");
+        }
+        let (output, summary) = buffer.take();
+        let kept: usize = output.chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        assert!(
+            output.chunks.len() <= 2 * FEWEST_PIECES,
+            "{}",
+            output.chunks.len()
+        );
+        assert_eq!(kept as u64 + summary.dropped_bytes, 20_000);
+        assert!(output.text().ends_with("oeoe"), "the end is what is kept");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 
+use crate::ask::AskLimits;
 use crate::bindings::{FullJobTypePre, types};
 use crate::call;
 use crate::capability::{Capability, RunState};
@@ -21,13 +22,13 @@ pub(crate) struct Instances {
 
 /// What a plugin is made of.
 pub(crate) struct PluginParts {
-    pub(crate) description: Option<Description>,
     pub(crate) hash: String,
     pub(crate) imports: Vec<String>,
     pub(crate) capabilities: Vec<Arc<dyn Capability>>,
     pub(crate) engine: Engine,
     pub(crate) ready: FullJobTypePre<RunState>,
     pub(crate) instances: Arc<Instances>,
+    pub(crate) asking: AskLimits,
 }
 
 struct Shared {
@@ -41,20 +42,18 @@ struct Shared {
 pub struct Plugin(Arc<Shared>);
 
 impl Plugin {
-    /// None without a description.
-    pub(crate) fn new(mut parts: PluginParts) -> Option<Self> {
-        let description = parts.description.take()?;
+    pub(crate) fn new(parts: PluginParts, description: Description) -> Self {
         let identity = format!(
             "{} {} blake3:{}",
             description.name,
             description.version,
             &parts.hash[..16]
         );
-        Some(Self(Arc::new(Shared {
+        Self(Arc::new(Shared {
             parts,
             description,
             identity,
-        })))
+        }))
     }
 
     /// What it says of itself.
@@ -80,7 +79,7 @@ impl Plugin {
     /// # Errors
     /// When it fails to answer.
     pub async fn validate(&self, configuration: &str) -> Result<Vec<types::Problem>, RunFailure> {
-        self.0.parts.validate(&configuration.to_owned()).await
+        self.0.parts.validate(configuration.to_owned()).await
     }
 
     /// Carries out one run. Returns once all that it held is gone.

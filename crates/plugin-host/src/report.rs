@@ -8,7 +8,7 @@ use jobcell_model::{OutputSummary, RunOutput, StepResult};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::RunLimits;
-use crate::scope::{EffectGate, RunObserver};
+use crate::scope::{EffectGate, RunObserver, StopReason};
 
 /// One run to be carried out.
 pub struct RunRequest {
@@ -95,4 +95,26 @@ pub struct RunReport {
     pub output_summary: OutputSummary,
     /// What it used.
     pub cost: Cost,
+}
+
+impl RunReport {
+    /// A run that was stopped before its plugin began.
+    pub(crate) fn stopped_early(reason: StopReason) -> Self {
+        Self {
+            end: reason.into(),
+            steps: Vec::new(),
+            output: RunOutput::default(),
+            output_summary: OutputSummary::default(),
+            cost: Cost::default(),
+        }
+    }
+}
+
+impl From<StopReason> for RunEnd {
+    fn from(reason: StopReason) -> Self {
+        match reason {
+            StopReason::Cancelled => Self::Cancelled,
+            StopReason::TimedOut => Self::TimedOut,
+        }
+    }
 }

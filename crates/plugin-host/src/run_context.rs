@@ -8,10 +8,8 @@ use crate::bindings::run_context::{self, Host, HostStep, Level, Parameter, Step}
 use crate::bindings::types::{self, Attribute, Failure};
 use crate::capability::RunState;
 use crate::failure::{codes, invalid, limit};
-use crate::steps::{StepError, cut};
-
-/// What is put where a log line was cut.
-const CUT: &str = " […]";
+use crate::steps::StepError;
+use crate::text;
 
 struct HasRunContext;
 
@@ -47,7 +45,8 @@ impl Host for RunState {
     }
 
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        let line = log_line(level, &message, self.scope.limits().log_line);
+        let message = text::log_line(&message, self.scope.limits().log_line);
+        let line = format!("{}: {message}", word(level));
         self.scope
             .output()
             .write(OutputStream::Log, line.as_bytes());
@@ -128,50 +127,23 @@ impl RunState {
                 format!("{} steps", self.scope.limits().steps),
                 "limits.steps",
             ),
+            StepError::DetailsInSum(most) => limit(
+                "step_details_in_sum",
+                format!("{most} bytes"),
+                "limits.stepDetails",
+            ),
             StepError::Details(reason) => invalid(codes::MISUSE, reason),
             StepError::Ended => invalid(codes::MISUSE, "the step was finished already"),
         }
     }
 }
 
-/// One line of the log: a message can neither begin another line nor move the
-/// cursor of whoever reads it.
-fn log_line(level: Level, message: &str, most: usize) -> String {
-    let level = match level {
+fn word(level: Level) -> &'static str {
+    match level {
         Level::Trace => "trace",
         Level::Debug => "debug",
         Level::Info => "info",
         Level::Warn => "warn",
         Level::Error => "error",
-    };
-    let kept = cut(message, most);
-    let mut line = format!("{level}: ");
-    for character in kept.chars() {
-        match character {
-            '\n' => line.push_str("\\n"),
-            '\t' => line.push('\t'),
-            control if control.is_control() => line.extend(control.escape_default()),
-            plain => line.push(plain),
-        }
-    }
-    if kept.len() < message.len() {
-        line.push_str(CUT);
-    }
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_line_stays_one_line_without_control_characters() {
-        let line = log_line(Level::Info, "a\nerror: forged \u{1b}[31mred\r", 100);
-        assert_eq!(line, "info: a\\nerror: forged \\u{1b}[31mred\\r");
-    }
-
-    #[test]
-    fn a_long_log_line_is_cut() {
-        assert_eq!(log_line(Level::Warn, "äää", 3), "warn: ä […]");
     }
 }

@@ -2,6 +2,7 @@
 //! its start is durable, and where its output goes. Never ends anything itself.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -91,6 +92,7 @@ struct Shared {
     gate: EffectGate,
     stop: CancellationToken,
     reason: OnceLock<StopReason>,
+    noticed: AtomicBool,
     output: OutputBuffer,
 }
 
@@ -119,6 +121,7 @@ impl RunScope {
             gate,
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
+            noticed: AtomicBool::new(false),
             output: OutputBuffer::new(&limits, now, observer),
             limits,
         }))
@@ -183,16 +186,31 @@ impl RunScope {
         }
     }
 
-    /// Why it was stopped, if it was.
+    /// Why it was stopped, if it was. Whoever is told has noticed the stop.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
-        self.0.reason.get().copied()
+        let reason = self.stop_given();
+        if reason.is_some() {
+            self.0.noticed.store(true, Ordering::Release);
+        }
+        reason
     }
 
-    /// Waits until it is stopped.
+    /// Waits until it is stopped. Whoever is told has noticed the stop.
     pub async fn stopped(&self) -> StopReason {
         self.0.stop.cancelled().await;
         self.stop_reason().unwrap_or(StopReason::Cancelled)
+    }
+
+    /// Why it was stopped, for the host's own rules: does not count as noticed.
+    pub(crate) fn stop_given(&self) -> Option<StopReason> {
+        self.0.reason.get().copied()
+    }
+
+    /// Whether a stop cut something short or was told to the plugin. One that
+    /// came too late for that has changed nothing about the run.
+    pub(crate) fn stop_noticed(&self) -> bool {
+        self.0.noticed.load(Ordering::Acquire)
     }
 
     /// To be awaited before anything that changes the world: passes once the

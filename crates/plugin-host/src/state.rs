@@ -2,7 +2,7 @@
 //! does not end by itself. Never says how a run ended; `verdict` does.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::UpdateDeadline;
 use wasmtime::component::ResourceTable;
@@ -14,6 +14,11 @@ use crate::meter::Meter;
 use crate::scope::RunScope;
 use crate::steps::Steps;
 use crate::wasi;
+
+/// Handles that one instance may hold at a time.
+pub(crate) const HANDLES: usize = 10_000;
+/// How long a stopped plugin may compute, at most.
+const CLEAN_UP: Duration = Duration::from_secs(1);
 
 /// Why the host ended an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +43,11 @@ pub struct RunState {
     pub(crate) limiter: MemoryLimiter,
     pub(crate) meter: Arc<Meter>,
     pub(crate) table: ResourceTable,
-    wasi: WasiCtx,
+    /// Made when it is first asked for: most runs never do.
+    wasi: Option<WasiCtx>,
     host_calls: u64,
-    stop_seen: Option<Instant>,
+    /// The computing time at which a stop was first seen.
+    stop_seen: Option<Duration>,
 }
 
 impl RunState {
@@ -49,6 +56,8 @@ impl RunState {
         capabilities: &[Arc<dyn Capability>],
         parameters: Vec<(String, serde_json::Value)>,
     ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
         Self {
             capabilities: capabilities
                 .iter()
@@ -58,8 +67,8 @@ impl RunState {
             steps: Steps::new(scope.limits()),
             limiter: MemoryLimiter::new(scope.limits().guest_memory),
             meter: Meter::new(),
-            table: ResourceTable::new(),
-            wasi: wasi::context(&scope),
+            table,
+            wasi: None,
             host_calls: 0,
             stop_seen: None,
             scope,
@@ -99,10 +108,12 @@ impl RunState {
         if self.host_calls > limits.host_calls {
             return Err(wasmtime::Error::new(Breach::HostCalls));
         }
-        if self.scope.stop_reason().is_some() {
-            let seen = *self.stop_seen.get_or_insert_with(Instant::now);
-            // Long enough to clean up; the grace in full belongs to host calls.
-            if seen.elapsed() > limits.stop_grace.min(Duration::from_secs(1)) {
+        if self.scope.stop_given().is_some() {
+            let used = self.meter.used();
+            let seen = *self.stop_seen.get_or_insert(used);
+            // Computing time, so that host functions which end what they hold
+            // may take their grace in full.
+            if used.saturating_sub(seen) > limits.stop_grace.min(CLEAN_UP) {
                 return Err(wasmtime::Error::new(Breach::IgnoredStop));
             }
         }
@@ -115,7 +126,7 @@ impl WasiView for RunState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.host_calls += 1;
         WasiCtxView {
-            ctx: &mut self.wasi,
+            ctx: self.wasi.get_or_insert_with(|| wasi::context(&self.scope)),
             table: &mut self.table,
         }
     }

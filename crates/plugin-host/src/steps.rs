@@ -8,9 +8,13 @@ use jobcell_model::{StepResult, StepStatus};
 use serde_json::{Value, json};
 
 use crate::limits::RunLimits;
+use crate::text;
 
 /// A step's name is cut to this many bytes.
 const NAME: usize = 400;
+/// The details of all steps may be so many times as long as those of one:
+/// parsed, they take many times the room of their text.
+const IN_SUM: usize = 64;
 
 struct Begun {
     place: usize,
@@ -21,6 +25,7 @@ struct Begun {
 pub(crate) struct Steps {
     most: usize,
     detail_bytes: usize,
+    details_left: usize,
     results: Vec<StepResult>,
     open: Vec<Option<Begun>>,
 }
@@ -32,6 +37,8 @@ pub(crate) enum StepError {
     TooMany,
     /// The details are no JSON object of a fair size.
     Details(String),
+    /// The details of all steps have more than so many bytes.
+    DetailsInSum(usize),
     /// It was ended already.
     Ended,
 }
@@ -41,6 +48,7 @@ impl Steps {
         Self {
             most: limits.steps,
             detail_bytes: limits.step_details,
+            details_left: limits.step_details.saturating_mul(IN_SUM),
             results: Vec::new(),
             open: Vec::new(),
         }
@@ -62,8 +70,8 @@ impl Steps {
             start: Instant::now(),
         }));
         self.results.push(StepResult {
-            name: cut(name, NAME).to_owned(),
-            kind: cut(kind, NAME).to_owned(),
+            name: text::sentence(name, NAME),
+            kind: text::sentence(kind, NAME),
             // Stands unless the plugin ends the step.
             status: StepStatus::Failed,
             start_time: now,
@@ -80,8 +88,10 @@ impl Steps {
         status: StepStatus,
         details: &str,
     ) -> Result<&StepResult, StepError> {
+        let length = details.len();
         let details = self.details(details)?;
         let begun = self.take(handle).ok_or(StepError::Ended)?;
+        self.details_left -= length;
         let result = &mut self.results[begun.place];
         result.status = status;
         result.duration_seconds = begun.start.elapsed().as_secs_f64();
@@ -98,11 +108,13 @@ impl Steps {
         Some(result)
     }
 
-    /// Ends all, and takes what was reported.
-    pub(crate) fn conclude(&mut self) -> Vec<StepResult> {
+    /// Ends all, tells of those that were still open, and takes what was reported.
+    pub(crate) fn conclude(&mut self, mut tell: impl FnMut(&StepResult)) -> Vec<StepResult> {
         for handle in 0..self.open.len() {
-            if let Ok(handle) = u32::try_from(handle) {
-                self.abandon(handle);
+            if let Ok(handle) = u32::try_from(handle)
+                && let Some(step) = self.abandon(handle)
+            {
+                tell(step);
             }
         }
         std::mem::take(&mut self.results)
@@ -120,6 +132,10 @@ impl Steps {
                 self.detail_bytes
             )));
         }
+        if text.len() > self.details_left {
+            let most = self.detail_bytes.saturating_mul(IN_SUM);
+            return Err(StepError::DetailsInSum(most));
+        }
         match serde_json::from_str(text) {
             Ok(details @ Value::Object(_)) => Ok(details),
             Ok(_) => Err(StepError::Details(
@@ -130,18 +146,6 @@ impl Steps {
             ))),
         }
     }
-}
-
-/// The text up to so many bytes, never inside a character.
-pub(crate) fn cut(text: &str, most: usize) -> &str {
-    if text.len() <= most {
-        return text;
-    }
-    let mut end = most;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(test)]
@@ -166,7 +170,9 @@ mod tests {
                 .finish(one.unwrap_or(9), StepStatus::Success, "{}")
                 .is_ok()
         );
-        let results = steps.conclude();
+        let mut told = Vec::new();
+        let results = steps.conclude(|step| told.push(step.name.clone()));
+        assert_eq!(told, ["two"]);
         assert_eq!(results[0].status, StepStatus::Success);
         assert_eq!(results[1].status, StepStatus::Failed);
     }
@@ -189,8 +195,23 @@ mod tests {
     }
 
     #[test]
-    fn cutting_never_splits_a_character() {
-        assert_eq!(cut("aä", 2), "a");
-        assert_eq!(cut("aä", 3), "aä");
+    fn details_are_bounded_in_sum() {
+        let mut steps = Steps::new(&RunLimits {
+            steps: 1000,
+            step_details: 20,
+            ..RunLimits::default()
+        });
+        let details = "{\"a\": \"012345678\"}";
+        let mut taken = 0;
+        while let Ok(handle) = steps.start("s", "k", Utc::now()) {
+            match steps.finish(handle, StepStatus::Success, details) {
+                Ok(_) => taken += details.len(),
+                Err(error) => {
+                    assert_eq!(error, StepError::DetailsInSum(20 * IN_SUM));
+                    break;
+                }
+            }
+        }
+        assert!(taken > 20 * (IN_SUM - 1) && taken <= 20 * IN_SUM, "{taken}");
     }
 }

@@ -1,4 +1,4 @@
-//! Advances the engine's epoch from a thread of its own, while runs go on.
+//! Advances the engine's epoch from a thread of its own, while plugins compute.
 //! Never looks at a run; each run's own callback decides.
 
 use std::sync::Arc;
@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
+#[derive(Default)]
 struct Shared {
-    active: AtomicUsize,
+    computing: AtomicUsize,
+    parked: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -19,30 +21,26 @@ pub(crate) struct Ticker {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Says that a run goes on.
+/// Says that a plugin computes.
 pub(crate) struct Ticking<'a>(&'a Ticker);
 
 impl Ticker {
     /// Starts the thread.
     pub(crate) fn start(engine: Engine, tick: Duration) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            active: AtomicUsize::new(0),
-            ended: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("epoch".to_owned())
             .spawn(move || {
-                while !seen.ended.load(Ordering::Acquire) {
-                    if seen.active.load(Ordering::Acquire) == 0 {
-                        // Nothing computes, so nothing needs ticks: an idle server
-                        // is to use no processor time. A lost wake-up is ruled out,
-                        // since `unpark` before `park` makes `park` return at once.
-                        std::thread::park();
-                    } else {
-                        engine.increment_epoch();
-                        std::thread::sleep(tick);
+                loop {
+                    seen.wait_for_work();
+                    if seen.ended.load(Ordering::SeqCst) {
+                        return;
                     }
+                    // Sleeping comes first: a short call is over before the tick
+                    // and never yields, and many of them cost one wake-up a tick.
+                    std::thread::sleep(tick);
+                    engine.increment_epoch();
                 }
             })?;
         Ok(Self {
@@ -53,30 +51,49 @@ impl Ticker {
 
     /// Ticks as long as what it returns lives.
     pub(crate) fn tick(&self) -> Ticking<'_> {
-        if self.shared.active.fetch_add(1, Ordering::AcqRel) == 0 {
+        if self.shared.computing.fetch_add(1, Ordering::SeqCst) == 0 {
             self.wake();
         }
         Ticking(self)
     }
 
     fn wake(&self) {
-        if let Some(thread) = &self.thread {
+        if self.shared.parked.swap(false, Ordering::SeqCst)
+            && let Some(thread) = &self.thread
+        {
             thread.thread().unpark();
+        }
+    }
+}
+
+impl Shared {
+    /// Returns at once while plugins compute, else when one begins to: an idle
+    /// server, or one whose runs all wait, is to use no processor time.
+    fn wait_for_work(&self) {
+        // Whoever begins to compute after this store sees it and unparks; who
+        // began before it is seen by the load. So no wake-up is lost.
+        self.parked.store(true, Ordering::SeqCst);
+        if self.computing.load(Ordering::SeqCst) > 0 {
+            self.parked.store(false, Ordering::SeqCst);
+            return;
+        }
+        while self.parked.load(Ordering::SeqCst) && !self.ended.load(Ordering::SeqCst) {
+            std::thread::park();
         }
     }
 }
 
 impl Drop for Ticking<'_> {
     fn drop(&mut self) {
-        self.0.shared.active.fetch_sub(1, Ordering::AcqRel);
+        self.0.shared.computing.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::Release);
-        self.wake();
+        self.shared.ended.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             // A ticker that panicked has nothing more to say.
             drop(thread.join());
         }

@@ -1,11 +1,12 @@
 //! The single ways to misbehave.
 
 use std::hint::black_box;
+use std::io::Read;
+use std::time::{Duration, Instant};
 
+use jobcell_plugin_sdk::failure;
 use jobcell_plugin_sdk::run_context::{self, Level, Step, StepStatus};
 use jobcell_plugin_sdk::types::{Failure, OutputStream};
-
-use crate::failure;
 
 /// Does what is asked. What returns from here was survived by the plugin.
 pub(crate) fn carry_out(deed: &str) -> Result<(), Failure> {
@@ -22,7 +23,7 @@ pub(crate) fn carry_out(deed: &str) -> Result<(), Failure> {
         "trap" => core_trap(),
         "panic" => panic!("on purpose"),
         "exit" => std::process::exit(7),
-        "sleep" => std::thread::sleep(std::time::Duration::from_secs(600)),
+        "sleep" => std::thread::sleep(Duration::from_secs(600)),
         "ignore-cancel" => while !run_context::cancelled() || black_box(true) {},
         "host-call-flood" => loop {
             black_box(run_context::remaining_time());
@@ -35,7 +36,15 @@ pub(crate) fn carry_out(deed: &str) -> Result<(), Failure> {
             let piece = vec![b'y'; 1 << 20];
             (0..64).for_each(|_| run_context::write(OutputStream::Stdout, &piece));
         }
-        "print" => look_around(),
+        "print" | "env" => look_around(),
+        "fail" => return Err(failure::other("on_purpose", "it failed on purpose")),
+        "fail-oddly" => {
+            let message = "first\nsecond \u{1b}[2J".to_owned() + &"x".repeat(1 << 20);
+            return Err(failure::other("No Word!", message));
+        }
+        "claim-cancelled" => return Err(Failure::Cancelled),
+        "busy" => busy(Duration::from_millis(300)),
+        "big-call" => run_context::write(OutputStream::Stdout, &vec![b'z'; 80 << 20]),
         "step-leak" => std::mem::forget(Step::start("left open", "leak")?),
         "step-flood" => loop {
             Step::start("one of many", "flood")?.finish(StepStatus::Success, "{}")?;
@@ -45,7 +54,21 @@ pub(crate) fn carry_out(deed: &str) -> Result<(), Failure> {
             std::mem::forget(Step::start("held", "leak")?);
         },
         "wait-for-cancel" => while !run_context::cancelled() {},
-        other => return Err(failure("unknown_deed", format!("`{other}` is no deed"))),
+        "details-flood" => {
+            let details = format!("{{\"all\": [{}0]}}", "0,".repeat(30_000));
+            for _ in 0..1000 {
+                Step::start("s", "flood")?.finish(StepStatus::Success, &details)?;
+            }
+        }
+        "tiny-writes" => (0..300_000).for_each(|_| {
+            run_context::write(OutputStream::Stdout, b"o");
+            run_context::write(OutputStream::Stderr, b"e");
+        }),
+        "read-stdin" => read_stdin()?,
+        other => {
+            let message = format!("`{other}` is no deed");
+            return Err(failure::invalid("unknown_deed", message));
+        }
     }
     Ok(())
 }
@@ -55,6 +78,23 @@ pub(crate) fn spin() {
     let mut number = 0_u64;
     loop {
         number = black_box(number.wrapping_add(1));
+    }
+}
+
+/// Computes for a while, and asks nobody whether it should go on.
+fn busy(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        black_box((0..1_000_000_u64).fold(0, |sum, number| black_box(sum ^ number)));
+    }
+}
+
+fn read_stdin() -> Result<(), Failure> {
+    let mut all = Vec::new();
+    match std::io::stdin().read_to_end(&mut all) {
+        Ok(0) => Ok(()),
+        Ok(bytes) => Err(failure::other("stdin", format!("it has {bytes} bytes"))),
+        Err(error) => Err(failure::other("stdin", error.to_string())),
     }
 }
 
@@ -90,4 +130,5 @@ fn look_around() {
     println!("arguments {:?}", std::env::args().collect::<Vec<_>>());
     println!("root {}", std::fs::read_dir("/").is_ok());
     println!("file {}", std::fs::read("/etc/passwd").is_ok());
+    println!("write {}", std::fs::write("/tmp/hostile", "x").is_ok());
 }

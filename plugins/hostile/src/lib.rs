@@ -4,7 +4,8 @@
 mod deeds;
 
 use jobcell_plugin_sdk::job_type::{Completion, Description, Guest};
-use jobcell_plugin_sdk::types::{Detail, Failure, Problem};
+use jobcell_plugin_sdk::types::{Failure, Problem};
+use jobcell_plugin_sdk::{completion, configuration};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -37,23 +38,13 @@ impl Guest for Hostile {
     }
 
     fn run(configuration: String) -> Result<Completion, Failure> {
-        let configuration: Configuration = serde_json::from_str(&configuration)
-            .map_err(|error| failure("bad_configuration", error.to_string()))?;
+        let configuration: Configuration = configuration::read(&configuration)?;
+        if configuration.deed == "return-code" {
+            return Ok(completion::exited(3));
+        }
         deeds::carry_out(&configuration.deed)?;
-        Ok(Completion {
-            success: true,
-            return_code: None,
-            message: None,
-        })
+        Ok(completion::succeeded())
     }
-}
-
-fn failure(code: &str, message: String) -> Failure {
-    Failure::Other(Detail {
-        code: code.to_owned(),
-        message,
-        attributes: Vec::new(),
-    })
 }
 
 // The exported names are no names that a native linker takes.

@@ -3,6 +3,9 @@
 
 use serde_json::Value;
 
+/// What PowerShell takes for the dash before a parameter's name.
+const DASHES: [char; 4] = ['-', '\u{2013}', '\u{2014}', '\u{2015}'];
+
 /// A parameter that `-File` can't carry.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unfit {
@@ -49,8 +52,10 @@ pub(crate) fn parameter(name: &str, value: &Value) -> Result<Vec<String>, Unfit>
     if value.contains('\0') {
         return unfit("its value contains a NUL character");
     }
-    // Behind a colon a leading dash can't be taken for another parameter.
-    if value.starts_with('-') || value.is_empty() {
+    // Behind a colon a leading dash can't be taken for another parameter. An
+    // empty value must stand alone: a name that ends in a colon takes whatever
+    // argument comes next.
+    if value.starts_with(DASHES) {
         return Ok(vec![format!("-{name}:{value}")]);
     }
     Ok(vec![format!("-{name}"), value])
@@ -87,7 +92,15 @@ mod tests {
     fn a_value_with_a_dash_is_no_parameter() {
         assert_eq!(arguments(json!("-Force")), ["-Name:-Force"]);
         assert_eq!(arguments(json!(-5)), ["-Name:-5"]);
-        assert_eq!(arguments(json!("")), ["-Name:"]);
+        // PowerShell takes typographic dashes for the plain one.
+        for dash in ["\u{2013}x", "\u{2014}x", "\u{2015}x"] {
+            assert_eq!(arguments(json!(dash)), [format!("-Name:{dash}")]);
+        }
+    }
+
+    #[test]
+    fn an_empty_value_does_not_swallow_the_next_argument() {
+        assert_eq!(arguments(json!("")), ["-Name", ""]);
     }
 
     #[test]

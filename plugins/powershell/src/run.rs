@@ -22,14 +22,11 @@ const LAST_LINE: usize = 300;
 
 /// Carries out a run.
 pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> {
-    let (name, kind) = match configuration.execution_mode {
-        Mode::Inline => ("inline script", "inline"),
-        Mode::Script => (
-            configuration.script_path.as_deref().unwrap_or_default(),
-            "script",
-        ),
+    let kind = match configuration.execution_mode {
+        Mode::Inline => "inline",
+        Mode::Script => "script",
     };
-    let step = Step::start(name, kind)?;
+    let step = Step::start("script", kind)?;
     match carry_out(configuration) {
         Ok((completion, details)) => {
             let status = if completion.success {
@@ -42,7 +39,9 @@ pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> 
         }
         Err(failure) => {
             let details = json!({ "error": message(&failure) });
-            step.finish(StepStatus::Failed, &details.to_string())?;
+            // The first failure is the one to tell, whether or not the step
+            // can still be written.
+            drop(step.finish(StepStatus::Failed, &details.to_string()));
             Err(failure)
         }
     }
@@ -69,30 +68,39 @@ fn carry_out(configuration: &Configuration) -> Result<(Completion, Value), Failu
     Ok((completion(exit, &last_words), details))
 }
 
+/// The whole command line. Parameters first: one that does not fit is told
+/// before anything is written.
 fn arguments(configuration: &Configuration) -> Result<Vec<String>, Failure> {
-    let script = match configuration.execution_mode {
+    let mut own = Vec::new();
+    for parameter in run_context::parameters() {
+        own.extend(of_parameter(&parameter.name, &parameter.value)?);
+    }
+    let script = script_file(configuration)?;
+    let fixed = command_line::fixed(&configuration.execution_policy, &script);
+    Ok(fixed.map(str::to_owned).into_iter().chain(own).collect())
+}
+
+fn of_parameter(name: &str, value: &str) -> Result<Vec<String>, Failure> {
+    let refused = |name: &str, reason: &dyn std::fmt::Display| {
+        invalid(format!(
+            "the parameter `{name}` can't be passed on: {reason}"
+        ))
+    };
+    let value: Value = serde_json::from_str(value).map_err(|error| refused(name, &error))?;
+    command_line::parameter(name, &value).map_err(|unfit| refused(&unfit.name, &unfit.reason))
+}
+
+fn script_file(configuration: &Configuration) -> Result<String, Failure> {
+    match configuration.execution_mode {
         Mode::Inline => {
             let script = configuration.inline_script.as_deref().unwrap_or_default();
             let contents = [BYTE_ORDER_MARK, script.as_bytes()].concat();
-            process::write_private_file(INLINE, &contents)?
+            process::write_private_file(INLINE, &contents)
         }
         Mode::Script => {
-            process::resolve_file(configuration.script_path.as_deref().unwrap_or_default())?
+            process::resolve_file(configuration.script_path.as_deref().unwrap_or_default())
         }
-    };
-    let fixed = command_line::fixed(&configuration.execution_policy, &script);
-    let mut arguments: Vec<String> = fixed.map(str::to_owned).into();
-    for parameter in run_context::parameters() {
-        let value: Value = serde_json::from_str(&parameter.value).unwrap_or(Value::Null);
-        let own = command_line::parameter(&parameter.name, &value).map_err(|unfit| {
-            invalid(format!(
-                "the parameter `{}` can't be passed on: {}",
-                unfit.name, unfit.reason
-            ))
-        })?;
-        arguments.extend(own);
     }
-    Ok(arguments)
 }
 
 /// Reads standard error to its end and keeps the last of it.
@@ -165,6 +173,16 @@ fn message(failure: &Failure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parameter_that_can_not_be_read_is_refused_and_never_left_out() {
+        for value in ["[1]", "{}", "no json"] {
+            match of_parameter("Servers", value) {
+                Err(Failure::Invalid(detail)) => assert!(detail.message.contains("`Servers`")),
+                other => panic!("{value}: {other:?}"),
+            }
+        }
+    }
 
     #[test]
     fn the_exit_code_decides_and_the_last_line_explains() {

@@ -96,7 +96,7 @@ async fn shows_the_end_of_a_long_output_and_all_of_it_on_demand() {
     let service = Service::start().await;
     // Three bytes a character, so that a cut anywhere could fall within one.
     let query = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 500) \
-                 SELECT printf('€€€€€ %d', x) AS line FROM c";
+                 SELECT printf('€€€€€€€€€€€€€€€€€€€€ %d', x) AS line FROM c";
     service.create(&sql_job("A", query)).await;
     let run = service.post("/api/v2/jobs/A/run").await.json();
     let whole = run["output"].as_str().unwrap();

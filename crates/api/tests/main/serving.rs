@@ -115,6 +115,7 @@ async fn lets_a_run_finish_when_it_shuts_down_and_ends_idle_connections() {
             if let Some(run) = engine.store().open_executions().await.unwrap().pop() {
                 return run.execution_id;
             }
+            tokio::task::yield_now().await;
         }
     });
     let execution = execution.await.unwrap();

@@ -6,8 +6,7 @@ use jobcell_plugin_host::{EffectGate, RunLimits, StopReason};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Database, ENDLESS, affected, code, counting, database, execute, number, query, scope,
-    scope_with,
+    ENDLESS, affected, code, counting, database, execute, number, query, scope, scope_with,
 };
 
 #[tokio::test]

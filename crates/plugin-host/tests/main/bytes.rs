@@ -68,6 +68,85 @@ fn refuses_a_component_that_exports_no_job_type() {
 }
 
 #[test]
+fn refuses_an_interface_that_nobody_knows() {
+    for import in [
+        "example:other/thing@1.0.0",
+        "jobcell:plugin/telepathy@1.0.0",
+        "jobcell:plugin/run-context@2.0.0",
+        "wasi:http/outgoing-handler@0.2.0",
+    ] {
+        let bytes = component(&format!("(component (import \"{import}\" (instance)))"));
+        match refused(&bytes) {
+            LoadError::Import { import: named } => assert_eq!(named, import),
+            other => panic!("{import}: {other}"),
+        }
+    }
+}
+
+/// A job type whose core module is this; each function does nothing.
+fn job_type(parts: &str) -> Vec<u8> {
+    component(&format!(
+        "(component
+            (core module $module (func (export \"f\")) {parts})
+            (core instance $core (instantiate $module))
+            (func $f (canon lift (core func $core \"f\")))
+            (instance $job-type
+                (export \"describe\" (func $f))
+                (export \"validate\" (func $f))
+                (export \"run\" (func $f)))
+            (export \"jobcell:plugin/job-type@1.0.0\" (instance $job-type)))"
+    ))
+}
+
+fn described(bytes: &[u8]) -> String {
+    match refused(bytes) {
+        LoadError::Description { reason } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn refuses_a_job_type_of_another_shape() {
+    let reason = described(&job_type(""));
+    assert!(reason.contains("rules of its interface"), "{reason}");
+}
+
+#[test]
+fn a_loop_at_the_start_of_a_plugin_ends() {
+    let reason = described(&job_type("(func $spin (loop br 0)) (start $spin)"));
+    assert!(reason.contains("did not answer"), "{reason}");
+}
+
+#[test]
+fn refuses_more_memory_at_the_start_than_a_plugin_may_have() {
+    let reason = described(&job_type("(memory 60000)"));
+    assert!(reason.contains("`guest_memory`"), "{reason}");
+}
+
+#[test]
+fn refuses_a_large_table_and_many_memories() {
+    for parts in [
+        "(table 50000000 funcref)",
+        "(memory 600) (memory 600) (memory 600)",
+    ] {
+        let error = refused(&job_type(parts));
+        // The pool refuses the shape; without one the limit of memory does.
+        let fits = match &error {
+            LoadError::Compile(_) | LoadError::Contract(_) => true,
+            LoadError::Description { reason } => reason.contains("`guest_memory`"),
+            _ => false,
+        };
+        assert!(fits, "{parts}: {error:?}");
+    }
+}
+
+#[test]
+fn refuses_memory_that_is_shared_between_threads() {
+    let error = refused(&job_type("(memory 1 2 shared)"));
+    assert!(matches!(error, LoadError::Compile(_)), "{error:?}");
+}
+
+#[test]
 fn refuses_what_is_too_large_to_compile() {
     let bytes = vec![0; (64 << 20) + 1];
     assert!(matches!(refused(&bytes), LoadError::TooLarge { .. }));

@@ -54,7 +54,56 @@ fn a_damaged_image_is_made_anew() {
 }
 
 #[test]
-fn a_folder_that_can_not_be_written_costs_only_time() {
+fn a_folder_that_can_not_be_made_costs_only_time() {
     let folder = tempfile::tempdir().unwrap();
-    load(&folder.path().join("missing"));
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    load(&file.join("below"));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_folder_and_its_images_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let open = folder.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    for folder in [missing, open] {
+        load(&folder);
+        let image = images(&folder).remove(0);
+        for (path, mode) in [(&folder, 0o700), (&image, 0o600)] {
+            let found = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(found & 0o777, mode, "{}", path.display());
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_image_that_others_could_have_written_is_made_anew() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    load(folder.path());
+    let image = images(folder.path()).remove(0);
+    fs::set_permissions(&image, fs::Permissions::from_mode(0o666)).unwrap();
+    load(folder.path());
+    let mode = fs::metadata(&image).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn images_of_older_versions_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let older = format!("hostile-{}-{}.image", "a".repeat(32), "b".repeat(16));
+    let other = format!("sql-{}-{}.image", "a".repeat(32), "b".repeat(16));
+    fs::write(folder.path().join(&older), "").unwrap();
+    fs::write(folder.path().join(&other), "").unwrap();
+    load(folder.path());
+    assert!(!folder.path().join(&older).exists());
+    assert!(folder.path().join(&other).exists());
+    assert_eq!(images(folder.path()).len(), 2);
 }

@@ -1,9 +1,12 @@
 //! Each way to misbehave ends as a failure with a name, and harms nobody else.
 
-use jobcell_model::StepStatus;
-use jobcell_plugin_host::{RunEnd, RunLimits};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::support::{HOST, failure, hostile, request, run, tight};
+use jobcell_model::{OutputStream, StepResult, StepStatus};
+use jobcell_plugin_host::{RunEnd, RunLimits, RunObserver};
+
+use crate::support::{failure, hostile, request, run, tight};
 
 /// Asserts that a deed ends with this code and names this setting, while a
 /// neighbour's run succeeds.
@@ -151,35 +154,136 @@ async fn a_plugin_sees_nothing_of_the_machine() {
     let report = run("print").await;
     let seen = report.output.text();
     assert_eq!(
-        seen, "environment []\narguments []\nroot false\nfile false\n",
+        seen, "environment []\narguments []\nroot false\nfile false\nwrite false\n",
         "{:?}",
         report.end
     );
 }
 
 #[tokio::test]
-async fn a_loop_in_validate_ends() {
-    let plugin = hostile();
-    let answer = plugin.validate("{\"do\": \"loop-in-validate\"}").await;
-    assert_eq!(answer.unwrap_err().code, "limit_compute_time");
+async fn standard_input_is_empty() {
+    let report = run("read-stdin").await;
+    let end = RunEnd::Succeeded { return_code: None };
+    assert_eq!(report.end, end);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn many_misbehaving_runs_at_once_leave_no_instance_behind() {
-    let mut runs = tokio::task::JoinSet::new();
-    for number in 0..60 {
-        let deed = ["loop", "allocate", "trap", "recurse", "nothing", "exit"][number % 6];
-        runs.spawn(async move { hostile().run(request(deed, tight())).await });
+#[tokio::test]
+async fn a_loop_in_validate_ends() {
+    let answer = hostile().validate("{\"do\": \"loop-in-validate\"}").await;
+    let failure = answer.unwrap_err();
+    assert_eq!(failure.code, "limit_compute_time");
+    assert!(failure.message.contains("did not answer"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn what_a_plugin_says_of_a_failure_is_kept() {
+    ends_as("fail", "on_purpose", &["it failed on purpose"]).await;
+}
+
+#[tokio::test]
+async fn odd_words_of_a_plugin_are_tamed() {
+    let report = run("fail-oddly").await;
+    let (code, message) = failure(&report);
+    assert_eq!(code, "plugin_failure");
+    assert!(
+        message.starts_with("first second \\u{1b}[2Jxx"),
+        "{message:.60}"
+    );
+    assert!(message.len() < 10_000, "{} bytes", message.len());
+}
+
+#[tokio::test]
+async fn a_return_code_is_kept_with_its_reason() {
+    let report = run("return-code").await;
+    let RunEnd::Failed {
+        return_code,
+        failure,
+    } = report.end
+    else {
+        panic!("it did not fail: {:?}", report.end);
+    };
+    assert_eq!(return_code, Some(3));
+    assert_eq!(failure.code, "job_failed");
+    assert!(failure.message.contains("code 3"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn nobody_is_cancelled_by_a_plugin() {
+    ends_as("claim-cancelled", "plugin_failure", &["nobody stopped it"]).await;
+}
+
+#[tokio::test]
+async fn one_call_passes_so_many_bytes_and_no_more() {
+    let limits = RunLimits {
+        guest_memory: 256 << 20,
+        ..RunLimits::default()
+    };
+    let report = hostile().run(request("big-call", limits)).await;
+    let (code, message) = failure(&report);
+    assert_eq!(code, "limit_host_call_bytes", "{message}");
+    assert!(message.contains("64 MiB"), "{message}");
+}
+
+#[tokio::test]
+async fn more_memory_than_by_default_can_be_allowed() {
+    let limits = RunLimits {
+        guest_memory: 128 << 20,
+        ..RunLimits::default()
+    };
+    let report = hostile().run(request("allocate", limits)).await;
+    assert!(failure(&report).1.contains("128 MiB"), "{:?}", report.end);
+    assert!(report.cost.peak_memory > 100 << 20, "{:?}", report.cost);
+}
+
+#[tokio::test]
+async fn handles_are_bounded() {
+    let limits = RunLimits {
+        steps: 100_000,
+        ..RunLimits::default()
+    };
+    let report = hostile().run(request("handle-leak", limits)).await;
+    let (code, message) = failure(&report);
+    assert_eq!(code, "limit_handles", "{message}");
+}
+
+#[tokio::test]
+async fn details_of_steps_are_bounded_in_sum() {
+    let report = hostile()
+        .run(request("details-flood", RunLimits::default()))
+        .await;
+    let (code, message) = failure(&report);
+    assert_eq!(code, "limit_step_details_in_sum", "{message}");
+    assert!(message.contains("`limits.stepDetails`"), "{message}");
+}
+
+#[tokio::test]
+async fn tiny_writes_by_turns_keep_few_pieces() {
+    let limits = RunLimits {
+        output_head: 1 << 16,
+        output_tail: 1 << 16,
+        compute_time: Duration::from_secs(60),
+        ..RunLimits::default()
+    };
+    let report = hostile().run(request("tiny-writes", limits)).await;
+    let end = RunEnd::Succeeded { return_code: None };
+    assert_eq!(report.end, end);
+    let pieces = report.output.chunks.len();
+    assert!(pieces <= 2 << 12, "{pieces} pieces");
+}
+
+#[tokio::test]
+async fn steps_left_open_are_shown_to_the_observer() {
+    #[derive(Default)]
+    struct Names(Mutex<Vec<String>>);
+    impl RunObserver for Names {
+        fn output(&self, _: OutputStream, _: &[u8]) {}
+        fn step(&self, step: &StepResult) {
+            self.0.lock().unwrap().push(step.name.clone());
+        }
     }
-    let mut succeeded = 0;
-    while let Some(report) = runs.join_next().await {
-        succeeded += usize::from(matches!(report.unwrap().end, RunEnd::Succeeded { .. }));
-    }
-    assert_eq!(succeeded, 10);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while HOST.instances_in_use() > 0 {
-        // Other tests of this process use the same host.
-        assert!(std::time::Instant::now() < deadline, "instances are left");
-        tokio::task::yield_now().await;
-    }
+    let names = Arc::new(Names::default());
+    let mut request = request("step-leak", tight());
+    request.observer = Some(Arc::clone(&names) as Arc<dyn RunObserver>);
+    hostile().run(request).await;
+    assert_eq!(*names.0.lock().unwrap(), ["left open"]);
 }

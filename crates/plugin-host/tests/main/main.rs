@@ -4,5 +4,6 @@
 mod bytes;
 mod cache;
 mod hostile;
+mod sharing;
 mod stopping;
 mod support;

@@ -22,13 +22,31 @@ fn generous() -> RunLimits {
     }
 }
 
+/// Cancels a run while it goes on.
+async fn cancelled_in_mid_run(deed: &str, limits: RunLimits) -> (RunReport, Duration) {
+    let request = request(deed, limits);
+    let cancel = request.cancel.clone();
+    let canceller = async {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        cancel.cancel();
+    };
+    tokio::join!(timed(request), canceller).0
+}
+
 #[tokio::test]
 async fn a_sleeping_plugin_is_cancelled() {
-    let request = request("sleep", tight());
-    request.cancel.cancel();
-    let (report, took) = timed(request).await;
+    let (report, took) = cancelled_in_mid_run("sleep", generous()).await;
     assert_eq!(report.end, RunEnd::Cancelled);
     assert!(took < SOON, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_is_cancelled_before_it_begins_does_nothing() {
+    let request = request("step-leak", tight());
+    request.cancel.cancel();
+    let (report, _) = timed(request).await;
+    assert_eq!(report.end, RunEnd::Cancelled);
+    assert_eq!(report.steps, []);
 }
 
 #[tokio::test]
@@ -56,19 +74,20 @@ async fn a_plugin_that_ignores_a_stop_is_ended() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_heeds_a_cancel_may_still_succeed() {
-    let request = request("wait-for-cancel", generous());
-    let cancel = request.cancel.clone();
-    let canceller = async {
-        tokio::task::yield_now().await;
-        cancel.cancel();
+async fn a_run_that_was_told_of_its_cancel_is_cancelled() {
+    let (report, _) = cancelled_in_mid_run("wait-for-cancel", generous()).await;
+    assert_eq!(report.end, RunEnd::Cancelled);
+}
+
+#[tokio::test]
+async fn a_stop_that_nothing_noticed_takes_no_success_away() {
+    let limits = RunLimits {
+        stop_grace: Duration::from_secs(5),
+        ..generous()
     };
-    let ((report, _), ()) = tokio::join!(timed(request), canceller);
-    assert!(
-        matches!(report.end, RunEnd::Succeeded { .. }),
-        "{:?}",
-        report.end
-    );
+    let (report, _) = cancelled_in_mid_run("busy", limits).await;
+    let end = RunEnd::Succeeded { return_code: None };
+    assert_eq!(report.end, end);
 }
 
 #[tokio::test]

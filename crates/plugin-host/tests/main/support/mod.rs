@@ -9,8 +9,13 @@ use jobcell_plugin_host::{
 use tokio_util::sync::CancellationToken;
 
 /// One host for all tests: they must not harm each other.
-pub(crate) static HOST: LazyLock<PluginHost> =
-    LazyLock::new(|| PluginHost::new(HostConfig::default(), Vec::new()).unwrap());
+pub(crate) static HOST: LazyLock<PluginHost> = LazyLock::new(|| {
+    let config = HostConfig {
+        asking_time: Duration::from_millis(300),
+        ..HostConfig::default()
+    };
+    PluginHost::new(config, Vec::new()).unwrap()
+});
 
 static HOSTILE: LazyLock<Plugin> = LazyLock::new(|| {
     HOST.load("hostile", jobcell_bundle::hostile().component)

@@ -1,0 +1,100 @@
+//! Runs that share a host: places are given back, waited for, and enough.
+
+use std::time::{Duration, Instant};
+
+use jobcell_plugin_host::{HostConfig, Plugin, PluginHost, RunEnd, RunLimits};
+use tokio::task::JoinSet;
+
+use crate::support::{request, tight};
+
+fn host(instances: u32) -> (PluginHost, Plugin) {
+    let config = HostConfig {
+        instances,
+        ..HostConfig::default()
+    };
+    let host = PluginHost::new(config, Vec::new()).unwrap();
+    let plugin = host
+        .load("hostile", jobcell_bundle::hostile().component)
+        .unwrap();
+    (host, plugin)
+}
+
+fn assert_empty(host: &PluginHost) {
+    assert_eq!(host.instances_in_use(), 0);
+    // None where the system has no room for a pool.
+    assert_eq!(host.pooled_instances().unwrap_or(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_misbehaving_runs_at_once_leave_no_instance_behind() {
+    let (host, plugin) = host(100);
+    let mut runs = JoinSet::new();
+    for number in 0..60 {
+        let deed = ["loop", "allocate", "trap", "recurse", "nothing", "exit"][number % 6];
+        let plugin = plugin.clone();
+        runs.spawn(async move { plugin.run(request(deed, tight())).await });
+    }
+    let mut succeeded = 0;
+    while let Some(report) = runs.join_next().await {
+        succeeded += usize::from(matches!(report.unwrap().end, RunEnd::Succeeded { .. }));
+    }
+    assert_eq!(succeeded, 10);
+    assert_empty(&host);
+}
+
+/// A place is given back only once its instance is gone, so that whoever waits
+/// never finds the pool full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_full_pool_makes_runs_wait_and_never_fail() {
+    let (host, plugin) = host(2);
+    let mut runs = JoinSet::new();
+    for _ in 0..500 {
+        let plugin = plugin.clone();
+        runs.spawn(async move { plugin.run(request("nothing", tight())).await });
+    }
+    while let Some(report) = runs.join_next().await {
+        let end = report.unwrap().end;
+        assert!(matches!(end, RunEnd::Succeeded { .. }), "{end:?}");
+    }
+    assert_empty(&host);
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_a_place_can_be_stopped() {
+    let (host, plugin) = host(1);
+    let holder = request("sleep", tight());
+    let end_of_holder = holder.cancel.clone();
+    let holder = tokio::spawn({
+        let plugin = plugin.clone();
+        async move { plugin.run(holder).await }
+    });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while host.instances_in_use() == 0 {
+        assert!(Instant::now() < deadline, "the first run does not begin");
+        tokio::task::yield_now().await;
+    }
+    let mut late = request("nothing", tight());
+    late.timeout = Duration::from_millis(50);
+    assert_eq!(plugin.run(late).await.end, RunEnd::TimedOut);
+    let cancelled = request("nothing", tight());
+    cancelled.cancel.cancel();
+    assert_eq!(plugin.run(cancelled).await.end, RunEnd::Cancelled);
+    end_of_holder.cancel();
+    assert_eq!(holder.await.unwrap().end, RunEnd::Cancelled);
+    assert_empty(&host);
+}
+
+#[tokio::test]
+async fn a_run_that_is_dropped_gives_its_place_back() {
+    let (host, plugin) = host(1);
+    let run = plugin.run(request("sleep", RunLimits::default()));
+    let dropped = tokio::time::timeout(Duration::from_millis(50), run).await;
+    assert!(dropped.is_err(), "it ended by itself");
+    assert_empty(&host);
+    let next = plugin.run(request("nothing", tight())).await;
+    assert!(
+        matches!(next.end, RunEnd::Succeeded { .. }),
+        "{:?}",
+        next.end
+    );
+}

@@ -1,0 +1,46 @@
+//! Reports parts of a run as steps. A step that is begun here is always ended.
+
+use serde_json::{Map, Value};
+
+use crate::run_context::{Step, StepStatus};
+use crate::types::Failure;
+
+/// What is kept with a step.
+pub type Details = Map<String, Value>;
+
+/// Does a part of the run as a step of its own: a success when `work` returns a
+/// value; failed, with the failure's sentence as `error` in its details, when it
+/// does not. `kind` is a word of the job type: `select`.
+///
+/// # Errors
+/// The failure of `work`, or of reporting the step.
+pub fn step<T>(
+    name: &str,
+    kind: &str,
+    work: impl FnOnce(&mut Details) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let step = Step::start(name, kind)?;
+    let mut details = Details::new();
+    let done = work(&mut details);
+    let status = match &done {
+        Ok(_) => StepStatus::Success,
+        Err(failure) => {
+            let sentence = Value::String(failure.sentence());
+            details.entry("error").or_insert(sentence);
+            StepStatus::Failed
+        }
+    };
+    let reported = step.finish(status, &Value::Object(details).to_string());
+    // Why the work failed says more than why its step could not be reported.
+    let value = done?;
+    reported.map(|()| value)
+}
+
+/// Reports a part that was left out, and why.
+///
+/// # Errors
+/// When the step can't be reported.
+pub fn skipped(name: &str, kind: &str, reason: &str) -> Result<(), Failure> {
+    let details = serde_json::json!({ "reason": reason });
+    Step::start(name, kind)?.finish(StepStatus::Skipped, &details.to_string())
+}
