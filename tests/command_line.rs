@@ -180,6 +180,10 @@ fn wrong_use_is_told_apart_and_explained() {
     check(&["run", "nowhere.yaml"], 3, "nowhere.yaml");
     check(&["run", "a.yaml", "--data", "data"], 3, "name");
     check(&["run", "a.yaml", "--parameter", "x"], 2, "NAME=VALUE");
+    let good = "id: a\nname: A\ntype: SQL\nquery: SELECT 1\n";
+    fs::write(folder.path().join("good.yaml"), good).unwrap();
+    let unknown = ["run", "good.yaml", "--data", "data", "--parameter", "x=1"];
+    check(&unknown, 2, "the job has no parameter `x`");
     check(&["demo", "--config", "bad.yaml"], 2, "limit");
     check(&["demo", "--config", "nowhere.yaml"], 2, "nowhere.yaml");
     check(&["demo", "--log", "nonsense=="], 2, "nonsense==");

@@ -49,6 +49,13 @@ pub(crate) struct Failure {
     error: anyhow::Error,
 }
 
+impl Display for Failure {
+    /// What went wrong, without its causes.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(formatter)
+    }
+}
+
 impl Failure {
     /// A failure that ends the process with this code.
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
@@ -81,7 +88,7 @@ impl Failure {
     /// Says what went wrong and why, one cause a line.
     #[expect(clippy::print_stderr, reason = "the binary speaks to its user")]
     pub(crate) fn print(&self) {
-        eprintln!("jobcell: {}", self.error);
+        eprintln!("jobcell: {self}");
         for cause in self.error.chain().skip(1) {
             eprintln!("  because {cause}");
         }

@@ -7,6 +7,7 @@ mod compose;
 mod config;
 mod exit;
 mod logging;
+mod parameter;
 mod problems;
 mod samples;
 

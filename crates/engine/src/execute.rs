@@ -79,7 +79,7 @@ pub(crate) async fn recorded(
         return;
     }
     let output = report.output.clone();
-    let execution = finish_record(&shared, execution, report, started, ticket.live.cause());
+    let execution = finish_record(&shared, &job, execution, report, started, &ticket.live);
     let outcome = record_finish(&shared, RunOutcome { execution, output }).await;
     // A caller that went away needs no answer either; the record stands.
     drop(finished.send(outcome));
@@ -240,13 +240,15 @@ fn run_request(
 
 fn finish_record(
     shared: &Shared,
+    job: &PreparedJob,
     start: Execution,
     report: RunReport,
     started: Instant,
-    cause: Option<&CancelCause>,
+    live: &LiveRun,
 ) -> Execution {
     let duration = started.elapsed();
-    let (status, return_code, error) = verdict(report.end, duration, cause);
+    let timeout = job.document.spec.timeout;
+    let (status, return_code, error) = verdict(report.end, timeout, live.cause());
     let (code, message) = error.unzip();
     Execution {
         status,
@@ -274,7 +276,7 @@ fn mebibytes(bytes: u64) -> f64 {
 
 type Verdict = (RunState, Option<i32>, Option<(String, String)>);
 
-fn verdict(end: RunEnd, duration: Duration, cause: Option<&CancelCause>) -> Verdict {
+fn verdict(end: RunEnd, timeout: Duration, cause: Option<&CancelCause>) -> Verdict {
     let because = |code: &str, message: String| Some((code.to_owned(), message));
     match end {
         RunEnd::Succeeded { return_code } => (RunState::Success, return_code, None),
@@ -288,8 +290,8 @@ fn verdict(end: RunEnd, duration: Duration, cause: Option<&CancelCause>) -> Verd
         ),
         RunEnd::TimedOut => {
             let message = format!(
-                "the run was stopped after {:.1} s because the job's `timeout` was over",
-                duration.as_secs_f64()
+                "the run was stopped because the job's `timeout` of {} s was over",
+                timeout.as_secs_f64()
             );
             (RunState::Timeout, None, because("timeout", message))
         }

@@ -2,10 +2,10 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use jobcell_model::{OutputStream, Parameter, StepResult};
-use jobcell_plugin_host::{RunEnd, RunObserver, RunReport};
+use jobcell_model::{OutputStream, StepResult};
+use jobcell_plugin_host::{RunEnd, RunFailure, RunObserver, RunReport};
 use tokio_util::sync::CancellationToken;
 
 use super::validate::{read, storeless_engine};
@@ -13,10 +13,11 @@ use crate::args::{Format, Run};
 use crate::compose::{self, DataFolder};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::parameter;
 use crate::problems;
 
 pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
-    let parameters = options.parameters.iter().map(|text| parameter(text));
+    let parameters = options.parameters.iter().map(|text| parameter::read(text));
     let parameters = parameters.collect::<Result<Vec<_>, _>>()?;
     let name = options.file.display().to_string();
     let text = read(&options.file)
@@ -34,6 +35,8 @@ pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
                 format!("{name} is not valid\n\n{shown}\n"),
             )
         })?;
+        let spec = &job.document.spec;
+        let parameters = parameter::typed(parameters, &spec.parameters)?;
         let cancel = CancellationToken::new();
         let canceller = tokio::spawn(cancel_on_signal(cancel.clone()));
         let observer: Option<Arc<dyn RunObserver>> = match options.format {
@@ -47,25 +50,11 @@ pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
         canceller.abort();
         let seconds = started.elapsed().as_secs_f64();
         match options.format {
-            Format::Text => print_end(&report, seconds),
-            Format::Json => print_json(&report, seconds),
+            Format::Text => print_end(&report, seconds, spec.timeout),
+            Format::Json => print_json(&report, seconds, spec.timeout),
         }
         Ok(exit(&report.end))
     })
-}
-
-/// `NAME=VALUE`. The value is text; a job's script turns it into what it needs.
-fn parameter(text: &str) -> Result<Parameter, Failure> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok(Parameter {
-            name: name.to_owned(),
-            value: value.into(),
-        }),
-        _ => Err(Failure::message(
-            Exit::Usage,
-            format!("`--parameter {text}` should be `--parameter NAME=VALUE`"),
-        )),
-    }
 }
 
 async fn cancel_on_signal(cancel: CancellationToken) {
@@ -109,27 +98,32 @@ fn exit(end: &RunEnd) -> Exit {
     }
 }
 
-fn status(
-    end: &RunEnd,
-) -> (
-    &'static str,
-    Option<i32>,
-    Option<&jobcell_plugin_host::RunFailure>,
-) {
+/// How a run ended: status, exit code, and why it did not succeed.
+type Ended = (&'static str, Option<i32>, Option<RunFailure>);
+
+fn ended(end: &RunEnd, timeout: Duration) -> Ended {
+    let because = |code: &str, message: String| {
+        let code = code.to_owned();
+        Some(RunFailure { code, message })
+    };
     match end {
         RunEnd::Succeeded { return_code } => ("success", *return_code, None),
         RunEnd::Failed {
             return_code,
             failure,
-        } => ("failed", *return_code, Some(failure)),
-        RunEnd::TimedOut => ("timeout", None, None),
+        } => ("failed", *return_code, Some(failure.clone())),
+        RunEnd::TimedOut => {
+            let timeout = humantime::format_duration(timeout);
+            let message = format!("the job's `timeout` of {timeout} was over");
+            ("timeout", None, because("timeout", message))
+        }
         RunEnd::Cancelled => ("cancelled", None, None),
     }
 }
 
 #[expect(clippy::print_stderr, reason = "standard output is the job's own")]
-fn print_end(report: &RunReport, seconds: f64) {
-    let (status, _, failure) = status(&report.end);
+fn print_end(report: &RunReport, seconds: f64, timeout: Duration) {
+    let (status, _, failure) = ended(&report.end, timeout);
     match failure {
         Some(failure) => {
             eprintln!(
@@ -142,15 +136,15 @@ fn print_end(report: &RunReport, seconds: f64) {
 }
 
 #[expect(clippy::print_stdout, reason = "the command's answer")]
-fn print_json(report: &RunReport, seconds: f64) {
-    let (status, return_code, failure) = status(&report.end);
+fn print_json(report: &RunReport, seconds: f64, timeout: Duration) {
+    let (status, return_code, failure) = ended(&report.end, timeout);
     let answer = serde_json::json!({
         "success": status == "success",
         "status": status,
         "duration_seconds": seconds,
         "return_code": return_code,
-        "error": failure.map(|failure| &failure.message),
-        "error_code": failure.map(|failure| &failure.code),
+        "error": failure.as_ref().map(|failure| &failure.message),
+        "error_code": failure.as_ref().map(|failure| &failure.code),
         "output": report.output.text(),
         "step_results": report.steps,
         "cpu_time_seconds": report.cost.cpu_time.as_secs_f64(),
