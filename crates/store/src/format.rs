@@ -36,12 +36,7 @@ pub(crate) fn check_or_create(slot: &Slot) -> Result<Found, Failure> {
         Some(FORMAT) => Found::Current,
         Some(newer) if newer > FORMAT => Found::Newer(newer),
         Some(_) => Found::Foreign,
-        None if transaction
-            .list_tables()?
-            .any(|table| table.name() != META.name()) =>
-        {
-            Found::Foreign
-        }
+        None if holds_anything_else(&transaction)? => Found::Foreign,
         None => {
             create(&transaction)?;
             transaction.commit()?;
@@ -69,6 +64,14 @@ fn stored_format(transaction: &WriteTransaction) -> Result<Option<u32>, Failure>
         )
     })?;
     Ok(Some(u32::from_be_bytes(bytes)))
+}
+
+/// Whether there is a table of another program. Looking for the format has made
+/// ours, for as long as the transaction lasts.
+fn holds_anything_else(transaction: &WriteTransaction) -> Result<bool, Failure> {
+    let mut tables = transaction.list_tables()?;
+    let mut multimaps = transaction.list_multimap_tables()?;
+    Ok(multimaps.next().is_some() || tables.any(|table| table.name() != META.name()))
 }
 
 fn create(transaction: &WriteTransaction) -> Result<(), Failure> {

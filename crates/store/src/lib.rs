@@ -7,6 +7,10 @@
 //! `codec`, `rows` and `output` say how it lies on disk; `medium` and `slot`
 //! open the file and open it again after a failure.
 
+// The builders that the tests share name this crate as everybody else does.
+#[cfg(test)]
+extern crate self as jobcell_store;
+
 mod codec;
 pub mod error;
 mod failure;
@@ -20,6 +24,8 @@ mod runs;
 mod slot;
 pub mod store;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod writer;
 

@@ -10,6 +10,11 @@ use std::sync::Arc;
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{BackendError, Builder, Database, DatabaseError, StorageBackend};
 
+/// What redb's files begin with is this long.
+const MAGIC_LENGTH: usize = 9;
+/// Where the first page behind redb's header begins.
+const HEADER_PAGE: u64 = 4096;
+
 /// Where a database lies.
 pub(crate) trait Medium: Send + Sync + 'static {
     /// Opens the database. The one opened before must be closed by then.
@@ -49,7 +54,7 @@ impl FileMedium {
 impl Medium for FileMedium {
     fn open(&self, cache_bytes: usize) -> Result<Database, DatabaseError> {
         let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
-        builder(cache_bytes).create_with_backend(FileBackend::new(file)?)
+        open_backend(FileBackend::new(file)?, cache_bytes)
     }
 
     #[cfg(unix)]
@@ -74,7 +79,7 @@ pub(crate) struct MemoryMedium {
 
 impl Medium for MemoryMedium {
     fn open(&self, cache_bytes: usize) -> Result<Database, DatabaseError> {
-        builder(cache_bytes).create_with_backend(SharedBackend(self.backend.clone()))
+        open_backend(SharedBackend(self.backend.clone()), cache_bytes)
     }
 
     fn free_bytes(&self) -> Option<u64> {
@@ -112,10 +117,67 @@ impl<B: StorageBackend> StorageBackend for SharedBackend<B> {
     }
 }
 
-pub(crate) fn builder(cache_bytes: usize) -> Builder {
+/// Opens the database in a backend, or makes one in an empty backend.
+pub(crate) fn open_backend(
+    backend: impl StorageBackend,
+    cache_bytes: usize,
+) -> Result<Database, DatabaseError> {
+    if is_unfinished(&backend)? {
+        start_over(&backend)?;
+    }
     let mut builder = Builder::new();
     builder.set_cache_size(cache_bytes);
-    builder
+    builder.create_with_backend(backend)
+}
+
+/// Whether making a database in it was cut short: redb writes its magic last,
+/// and refuses a file that has a length but no magic. Nothing was stored then,
+/// and all behind the header is zero.
+fn is_unfinished(backend: &impl StorageBackend) -> io::Result<bool> {
+    let length = backend.len()?;
+    if length < HEADER_PAGE {
+        return Ok(false);
+    }
+    let mut magic = [0; MAGIC_LENGTH];
+    backend.read(0, &mut magic)?;
+    if magic != [0; MAGIC_LENGTH] {
+        return Ok(false);
+    }
+    let mut block = vec![0; 64 * 1024];
+    let mut offset = HEADER_PAGE;
+    while offset < length {
+        let left = usize::try_from(length - offset).unwrap_or(usize::MAX);
+        let part = left.min(block.len());
+        backend.read(offset, &mut block[..part])?;
+        if block[..part].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        offset += part as u64;
+    }
+    Ok(true)
+}
+
+/// Empties what `is_unfinished`, unless another process is about to finish it.
+fn start_over(backend: &impl StorageBackend) -> io::Result<()> {
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    let locked = match backend.try_lock_range(all.0, all.1) {
+        Ok(true) => true,
+        // redb opens what knows no locks, so this does as well.
+        Err(BackendError::Unsupported) => false,
+        // Opening says that it is in use.
+        Ok(false) | Err(_) => return Ok(()),
+    };
+    if is_unfinished(backend)? {
+        tracing::info!("making the store was cut short; it is made anew");
+        backend.set_len(0)?;
+        backend.sync_data()?;
+    }
+    if locked {
+        backend
+            .unlock_range(all.0, all.1)
+            .map_err(io::Error::other)?;
+    }
+    Ok(())
 }
 
 /// A new file survives a power cut only once its folder is on disk too.
