@@ -203,3 +203,42 @@ fn wrong_use_is_told_apart_and_explained() {
         "jobcell.redb",
     );
 }
+
+/// The pool of instances reserves terabytes of addresses, which such a limit
+/// refuses; then each run gets its memory from the system.
+#[test]
+fn runs_without_a_pool_where_addresses_are_scarce() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "id: a\nname: A\ntype: SQL\nquery: SELECT 'fits' AS it\n";
+    fs::write(folder.path().join("a.yaml"), yaml).unwrap();
+    let binary = jobcell().get_program().to_owned();
+    let output = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -v 4000000; exec \"$0\" run a.yaml --data data",
+        ])
+        .arg(binary)
+        .env_clear()
+        .env("HOME", folder.path())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(text(&output.stdout).contains("fits"));
+    assert!(said.contains("no pool of instances"), "{said}");
+}
+
+#[test]
+fn the_log_is_one_json_object_a_line_where_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["demo", "--log-format", "json", "--log", "debug"];
+    let output = run(&arguments, folder.path());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let log = text(&output.stderr);
+    assert!(log.lines().count() > 0, "nothing was logged");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(line["level"].is_string() && line["timestamp"].is_string());
+    }
+}

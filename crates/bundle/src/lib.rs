@@ -45,6 +45,9 @@ pub fn hostile() -> BundledPlugin {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
     use super::*;
 
     /// What a component begins with; a core module has 1 as its version.
@@ -54,6 +57,41 @@ mod tests {
     fn every_plugin_is_a_component() {
         for plugin in job_types().iter().copied().chain([hostile()]) {
             assert!(plugin.component.starts_with(COMPONENT), "{}", plugin.name);
+        }
+    }
+
+    fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("the folder is there").flatten() {
+            let path = entry.path();
+            if !path.is_dir() {
+                found.push(path);
+            } else if path.file_name().is_some_and(|name| name != "target") {
+                files(&path, found);
+            }
+        }
+    }
+
+    /// Cargo runs the build script again when one of the files changes that the
+    /// script has named, and these names are all that it goes by.
+    #[test]
+    fn a_change_of_any_file_of_plugins_or_contract_rebuilds_the_plugins() {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut watched = Vec::new();
+        for folder in ["plugins", "wit", "crates/plugin-sdk/src"] {
+            files(&top.join(folder), &mut watched);
+        }
+        let built = Path::new(env!("JOBCELL_PLUGINS"));
+        let script = built.ancestors().nth(4).expect("it lies in OUT_DIR");
+        let said = fs::read_to_string(script.join("output")).expect("the build script ran");
+        let named: Vec<PathBuf> = said
+            .lines()
+            .filter_map(|line| line.strip_prefix("cargo::rerun-if-changed="))
+            .filter_map(|path| fs::canonicalize(path).ok())
+            .collect();
+        assert!(watched.len() > 20, "{watched:?}");
+        for file in watched {
+            let file = fs::canonicalize(file).expect("it is there");
+            assert!(named.contains(&file), "{} is not watched", file.display());
         }
     }
 

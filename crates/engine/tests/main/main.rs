@@ -1,0 +1,10 @@
+//! The engine over a real store and the SQL plugin: what it promises of a run
+//! whatever fails. Never speaks HTTP.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on says so by a panic"
+)]
+
+mod durable;
+mod life;
+mod support;

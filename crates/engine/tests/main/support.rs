@@ -1,0 +1,188 @@
+//! An engine to be used by one test, over a store that can be made to fail.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jobcell_engine::{Engine, EngineConfig, JobTypes, ManualClock, NewJob, StartRequest};
+use jobcell_host_sql::{ConnectionConfig, SqlCapability, SqlConfig};
+use jobcell_model::{
+    Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob, Trigger,
+};
+use jobcell_plugin_host::{HostConfig, PluginHost, RunLimits};
+use jobcell_store::{
+    AdmitError, CommitMetrics, CreateJobError, Finish, FinishError, Page, RedbStore,
+    ReplaceJobError, RunAdmission, StorageError, Store,
+};
+
+/// How long any one thing may take before a test gives up on it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A store in memory whose disk can be full.
+pub(crate) struct TestStore {
+    inner: RedbStore,
+    /// Whether starts are refused.
+    pub(crate) full: AtomicBool,
+    /// The database that a run opens before its first effect.
+    database: PathBuf,
+}
+
+impl TestStore {
+    pub(crate) fn new(folder: &Path) -> Arc<Self> {
+        Arc::new(Self {
+            inner: RedbStore::in_memory().unwrap(),
+            full: AtomicBool::new(false),
+            database: database(folder),
+        })
+    }
+
+    /// Waits until the plugin is about to act, were it let.
+    async fn plugin_is_ready(&self) {
+        let ready = async {
+            while !self.database.exists() {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..10_000 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ready).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl Store for TestStore {
+    async fn create_job(&self, job: JobRecord) -> Result<(), CreateJobError> {
+        self.inner.create_job(job).await
+    }
+
+    async fn replace_job(&self, job: JobRecord, expected: u64) -> Result<(), ReplaceJobError> {
+        self.inner.replace_job(job, expected).await
+    }
+
+    async fn delete_job(&self, job_id: JobId) -> Result<bool, StorageError> {
+        self.inner.delete_job(job_id).await
+    }
+
+    async fn job(&self, job: &JobRef) -> Result<Option<StoredJob>, StorageError> {
+        self.inner.job(job).await
+    }
+
+    async fn jobs(
+        &self,
+        after: Option<JobId>,
+        limit: usize,
+        enabled_only: bool,
+    ) -> Result<Page<StoredJob>, StorageError> {
+        self.inner.jobs(after, limit, enabled_only).await
+    }
+
+    async fn job_counts(&self) -> Result<(u64, u64), StorageError> {
+        self.inner.job_counts().await
+    }
+
+    async fn admit_run(&self, run: RunAdmission) -> Result<(), AdmitError> {
+        if self.full.load(Ordering::SeqCst) {
+            self.plugin_is_ready().await;
+            return Err(StorageError::Full.into());
+        }
+        self.inner.admit_run(run).await
+    }
+
+    async fn finish_run(&self, run: Finish) -> Result<(), FinishError> {
+        self.inner.finish_run(run).await
+    }
+
+    async fn execution(&self, id: ExecutionId) -> Result<Option<Execution>, StorageError> {
+        self.inner.execution(id).await
+    }
+
+    async fn output(&self, id: ExecutionId) -> Result<Option<RunOutput>, StorageError> {
+        self.inner.output(id).await
+    }
+
+    async fn history(
+        &self,
+        job_id: JobId,
+        after: Option<ExecutionId>,
+        limit: usize,
+    ) -> Result<Page<Execution>, StorageError> {
+        self.inner.history(job_id, after, limit).await
+    }
+
+    async fn open_executions(&self) -> Result<Vec<Execution>, StorageError> {
+        self.inner.open_executions().await
+    }
+
+    fn commit_metrics(&self) -> CommitMetrics {
+        self.inner.commit_metrics()
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+/// The instant that the tests' clock shows.
+pub(crate) fn noon() -> chrono::DateTime<chrono::Utc> {
+    "2026-11-25T12:00:00Z".parse().unwrap()
+}
+
+/// An engine over this store, with its databases in this folder.
+pub(crate) async fn engine(store: Arc<TestStore>, folder: &Path) -> Engine {
+    Engine::start(EngineConfig {
+        store,
+        clock: Arc::new(ManualClock::at(noon())),
+        job_types: job_types(folder),
+        limits: RunLimits::default(),
+        server_info: "test".to_owned(),
+    })
+    .await
+    .unwrap()
+}
+
+fn database(folder: &Path) -> PathBuf {
+    folder.join("default.sqlite")
+}
+
+fn job_types(folder: &Path) -> JobTypes {
+    let default = ConnectionConfig::Sqlite {
+        path: database(folder),
+        read_only: false,
+    };
+    let sql = SqlCapability::new(SqlConfig {
+        connections: [("default".to_owned(), default)].into(),
+    });
+    let config = HostConfig {
+        cache_dir: Some(std::env::temp_dir().join("jobcell-engine-test-images")),
+        ..HostConfig::default()
+    };
+    let host = PluginHost::new(config, vec![Arc::new(sql)]).unwrap();
+    let bundled = jobcell_bundle::job_types().iter();
+    let sql = bundled.into_iter().find(|plugin| plugin.name == "sql");
+    let plugin = host.load("sql", sql.unwrap().component).unwrap();
+    JobTypes::new([plugin]).unwrap()
+}
+
+/// Stores an SQL job whose key is `job`.
+pub(crate) async fn create(engine: &Engine, query: &str, keys: &str) -> JobRef {
+    let query = query.replace('\n', "\n  ");
+    let yaml = format!("id: job\nname: Job\ntype: SQL\nquery: |\n  {query}\n{keys}");
+    let new = NewJob {
+        yaml,
+        created_by: "test".to_owned(),
+        ..NewJob::default()
+    };
+    engine.create_job(new).await.unwrap();
+    JobRef::parse("job")
+}
+
+/// Asks for a run.
+pub(crate) fn by_hand() -> StartRequest {
+    StartRequest {
+        trigger: Trigger::Manual,
+        executed_by: "test".to_owned(),
+    }
+}
