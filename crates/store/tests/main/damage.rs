@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jobcell_model::{Execution, JobRecord, RunState};
+use jobcell_model::{Execution, JobRecord, JobRef, RunState};
 use jobcell_store::{RedbStore, Store, StoreOptions};
 use redb::{Database, TableDefinition, WriteTransaction};
 
@@ -216,4 +216,61 @@ async fn a_run_ends_though_its_jobs_figures_are_damaged() {
     assert_eq!(store.open_executions().await.unwrap(), []);
     let row = store.execution(sound.open.execution_id).await.unwrap();
     assert_eq!(row, Some(end.execution));
+}
+
+/// A store with enough in it that its tables have more than one page.
+async fn grown(path: &Path) -> Sound {
+    let sound = Sound::make(path).await;
+    let store = RedbStore::open(path, StoreOptions::default()).unwrap();
+    for _ in 0..40 {
+        let run = run_of(&sound.job);
+        store.admit_run(admission(&run, 9)).await.unwrap();
+        let end = finish(&run, RunState::Success, b"1 row");
+        store.finish_run(end).await.unwrap();
+    }
+    store.close().await;
+    sound
+}
+
+/// Asks for everything, and writes. Whatever comes back will do.
+async fn use_all(store: &RedbStore, sound: &Sound) {
+    drop(store.verify());
+    drop(store.job(&JobRef::parse("backup")).await);
+    drop(store.jobs(None, 10, true).await);
+    drop(store.history(sound.job.job_id, None, 100).await);
+    drop(store.output(sound.ended.execution_id).await);
+    drop(store.open_executions().await);
+    let end = finish(&sound.open, RunState::Success, b"");
+    drop(store.finish_run(end).await);
+    drop(store.create_job(job("late")).await);
+    store.close().await;
+}
+
+/// redb trusts a file that was closed in order. Whatever something else wrote
+/// into it since: an answer or an error, never a panic, never a hang.
+#[tokio::test]
+async fn a_page_overwritten_by_something_else_is_an_error_at_most() {
+    const PAGE: usize = 4096;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let sound = grown(&path).await;
+    let whole = std::fs::read(&path).unwrap();
+    let page = |number: usize| &whole[number * PAGE..][..PAGE];
+    let used: Vec<usize> = (0..whole.len() / PAGE)
+        .filter(|number| page(*number).iter().any(|byte| *byte != 0))
+        .collect();
+    let mut opened = 0;
+    for (index, number) in used.iter().enumerate() {
+        let neighbour = page(used[(index + 1) % used.len()]);
+        for content in [&[0; PAGE], &[0xa5; PAGE], neighbour] {
+            let mut bytes = whole.clone();
+            bytes[number * PAGE..][..PAGE].copy_from_slice(content);
+            std::fs::write(&path, bytes).unwrap();
+            if let Ok(store) = RedbStore::open(&path, StoreOptions::default()) {
+                opened += 1;
+                use_all(&store, &sound).await;
+            }
+        }
+    }
+    assert!(opened > used.len() / 2, "{opened} of {}", used.len());
 }
