@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use crate::harness::{jobcell, repository, run, stand_in, text};
+use crate::harness::{jobcell, repository, run, text};
 
 /// Compares with a golden file, or writes it where that is asked for.
 fn golden(name: &str, found: &str) {
@@ -135,13 +135,18 @@ fn a_job_past_its_time_ends_with_a_code_of_its_own() {
     assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
 }
 
-#[test]
-fn ctrl_c_cancels_a_run_and_its_processes() {
+/// Starts a job that says the id of its process, sends a signal to `jobcell`, and
+/// looks that nothing is left.
+fn check_signal(signal: nix::sys::signal::Signal) {
+    use std::io::BufRead;
     let folder = tempfile::tempdir().unwrap();
-    let yaml = "id: a\nname: A\ntype: PowerShell\nexecutionMode: inline\ninlineScript: |\n  \
-                Write-Host \"started\"\n  Start-Sleep -Seconds 120\n";
+    let yaml = "id: a\nname: A\ntype: PowerShell\nexecutionMode: inline\ninlineScript: x\n";
     fs::write(folder.path().join("a.yaml"), yaml).unwrap();
-    let configuration = format!("tools: {{powershell: {}}}\n", stand_in().display());
+    let tool = folder.path().join("tool");
+    fs::write(&tool, "#!/bin/sh\nsleep 120 &\necho $$ $!\nwait\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&tool, mode).unwrap();
+    let configuration = format!("tools: {{powershell: {}}}\n", tool.display());
     fs::write(folder.path().join("config.yaml"), configuration).unwrap();
     let mut child = jobcell()
         .args(["run", "a.yaml", "--data", "data", "--config", "config.yaml"])
@@ -149,17 +154,75 @@ fn ctrl_c_cancels_a_run_and_its_processes() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
-    assert_eq!(line, "started\n");
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    let scratch = fs::read_dir(folder.path().join("data/scratch"))
-        .unwrap()
-        .count();
-    assert_eq!(scratch, 0, "the private folder is gone");
+    nix::sys::signal::kill(pid, signal).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+    let processes: Vec<i32> = line
+        .split(' ')
+        .map(|id| id.trim().parse().unwrap())
+        .collect();
+    assert_eq!(processes.len(), 2);
+    for id in processes {
+        // What its new parent has not yet taken note of is a zombie, and dead.
+        let state = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let state = state
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .trim_start()
+            .chars()
+            .next();
+        assert!(
+            matches!(state, None | Some('Z')),
+            "{id} after {signal}: {state:?}"
+        );
+    }
+    let scratch = fs::read_dir(folder.path().join("data/scratch")).unwrap();
+    assert_eq!(scratch.count(), 0, "the private folder is gone");
+}
+
+#[test]
+fn any_signal_to_end_cancels_a_run_and_its_processes() {
+    use nix::sys::signal::Signal;
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        check_signal(signal);
+    }
+}
+
+#[test]
+fn output_that_nobody_takes_ends_no_command_in_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = "id: a\nname: A\ntype: SQL\nquery: SELECT 1\n";
+    fs::write(folder.path().join("a.yaml"), good).unwrap();
+    let commands = [
+        &["validate", "a.yaml"][..],
+        &["validate", "--format", "json", "a.yaml"],
+        &["run", "a.yaml", "--data", "data"],
+        &["run", "--format", "json", "a.yaml", "--data", "data"],
+        &["demo"],
+    ];
+    for arguments in commands {
+        let mut command = jobcell();
+        command
+            .args(arguments)
+            .env("HOME", folder.path())
+            .current_dir(folder.path());
+        // A reader that has gone: nothing more was wanted.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.stdout(writer).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
+        // A full disk: the answer is lost, and that is said.
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command.stdout(full).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}: {said}");
+        assert!(said.contains("standard output can't be written"), "{said}");
+    }
 }
 
 #[test]

@@ -66,3 +66,54 @@ fn runs_beyond_the_grace_period_are_interrupted_and_their_processes_gone() {
             .contains("shut down")
     );
 }
+
+#[test]
+fn a_log_that_can_not_be_written_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let options = ServerOptions {
+        log: Some(full.unwrap()),
+        ..Default::default()
+    };
+    let server = Server::start_with(&folder.path().join("data"), options);
+    server.create("id: a\nname: A\ntype: SQL\nquery: SELECT 1\n");
+    for _ in 0..20 {
+        let ran = server.post("/api/v2/jobs/a/run").json();
+        assert_eq!(ran["success"], true, "{ran}");
+    }
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn the_end_of_the_session_is_an_orderly_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    server.signal(nix::sys::signal::Signal::SIGHUP);
+    assert!(server.wait().success());
+}
+
+#[test]
+fn a_second_signal_ends_what_still_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    server.create(&sleeper("long", 120));
+    let started = server.post("/api/v2/jobs/long/run?wait=false").json();
+    let id = started["execution_id"].as_str().unwrap().to_owned();
+    server.ask_to_end();
+    // Only once the first was taken is the next one the second.
+    eventually("no more connections", || {
+        std::net::TcpStream::connect(server.url.trim_start_matches("http://"))
+            .is_err()
+            .then_some(())
+    });
+    server.ask_to_end();
+    server.wait();
+    let server = Server::start(&data);
+    let run = server.get(&format!("/api/v2/executions/{id}")).json();
+    let said = run["execution"]["error_message"].as_str().unwrap();
+    assert!(
+        said.contains("shut down"),
+        "recorded by the old process: {run}"
+    );
+}

@@ -15,8 +15,8 @@ use super::{PATIENCE, jobcell, powershell};
 pub(crate) struct ServerOptions {
     /// Its configuration file's text; one that names PowerShell without it.
     pub(crate) configuration: Option<String>,
-    /// Whether it is to have no PowerShell.
-    pub(crate) without_powershell: bool,
+    /// Where everything that it logs goes; to the test's own without.
+    pub(crate) log: Option<std::fs::File>,
 }
 
 /// A running server.
@@ -53,19 +53,25 @@ impl Server {
     /// The same with options.
     pub(crate) fn start_with(data: &Path, options: ServerOptions) -> Self {
         let configuration = data.with_extension("config.yaml");
-        let text = options.configuration.unwrap_or_else(|| {
-            if options.without_powershell {
-                return String::new();
-            }
-            format!("tools:\n  powershell: {}\n", powershell().display())
-        });
+        let text = options
+            .configuration
+            .unwrap_or_else(|| format!("tools:\n  powershell: {}\n", powershell().display()));
         std::fs::write(&configuration, text).expect("the configuration can be written");
-        let mut child = jobcell()
+        let mut command = jobcell();
+        let level = if options.log.is_some() {
+            "debug"
+        } else {
+            "warn"
+        };
+        if let Some(log) = options.log {
+            command.stderr(log);
+        }
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .arg("--config")
             .arg(&configuration)
-            .args(["--log", "warn"])
+            .args(["--log", level])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
@@ -162,7 +168,12 @@ impl Server {
 
     /// Asks it to end.
     pub(crate) fn ask_to_end(&self) {
-        kill(self.pid(), Signal::SIGTERM).expect("it runs");
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("it runs");
     }
 
     /// Waits until it has ended by itself.

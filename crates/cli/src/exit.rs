@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use crate::out::complain;
+
 /// How the process ends. The numbers are documented in `--help` and stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -14,7 +16,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// A job file is not valid, or can't be read.
     InvalidJob = 3,
-    /// The data folder, its store or the address can't be used.
+    /// The data folder, its store, the address or standard output can't be used.
     Unavailable = 4,
     /// A job was stopped because its time was over.
     JobTimedOut = 5,
@@ -31,7 +33,7 @@ Exit codes:
   1    the job ran and failed
   2    wrong arguments or configuration
   3    a job file is not valid, or can't be read
-  4    the data folder, its store or the address can't be used
+  4    the data folder, its store, the address or standard output can't be used
   5    the job was stopped because its `timeout` was over
   70   a defect of Jobcell
   130  cancelled by Ctrl-C or a signal";
@@ -86,11 +88,10 @@ impl Failure {
     }
 
     /// Says what went wrong and why, one cause a line.
-    #[expect(clippy::print_stderr, reason = "the binary speaks to its user")]
     pub(crate) fn print(&self) {
-        eprintln!("jobcell: {self}");
+        complain!("jobcell: {self}");
         for cause in self.error.chain().skip(1) {
-            eprintln!("  because {cause}");
+            complain!("  because {cause}");
         }
     }
 }

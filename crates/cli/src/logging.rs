@@ -6,6 +6,7 @@ use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::LogFormat;
+use crate::out::LogWriter;
 
 /// Starts logging with this filter.
 pub(crate) fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
@@ -13,7 +14,7 @@ pub(crate) fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
         .with_context(|| format!("the log filter `{filter}` can't be understood"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(|| LogWriter);
     match format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),

@@ -7,15 +7,26 @@ mod compose;
 mod config;
 mod exit;
 mod logging;
+mod out;
 mod parameter;
 mod problems;
 mod samples;
+mod signals;
 
 use clap::Parser;
 
 fn main() -> std::process::ExitCode {
     let arguments = args::Arguments::parse();
     match commands::dispatch(arguments) {
+        Ok(exit) if out::was_lost() => {
+            out::complain!("jobcell: standard output can't be written; what it was to say is lost");
+            let lost = if exit == exit::Exit::Success {
+                exit::Exit::Unavailable
+            } else {
+                exit
+            };
+            lost.into()
+        }
         Ok(exit) => exit.into(),
         Err(failure) => {
             failure.print();

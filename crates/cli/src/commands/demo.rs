@@ -9,6 +9,7 @@ use jobcell_model::{JobRef, RunState, Trigger};
 use crate::compose::{self, DataFolder};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::out::say;
 use crate::samples::{self, Sample};
 
 /// The error code that says that a tool is not on this machine.
@@ -53,16 +54,15 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-#[expect(clippy::print_stdout, reason = "the demonstration is what is printed")]
 fn introduce(engine: &Engine) {
-    println!(
+    say!(
         "Jobcell {} runs its sample jobs, each through the WebAssembly",
         env!("CARGO_PKG_VERSION")
     );
-    println!("plugin of its type, recorded in a temporary store.\n");
-    println!("Job types:");
+    say!("plugin of its type, recorded in a temporary store.\n");
+    say!("Job types:");
     for plugin in engine.job_types().iter() {
-        println!(
+        say!(
             "  {:<12} {}",
             plugin.description().name,
             plugin.description().summary
@@ -70,7 +70,6 @@ fn introduce(engine: &Engine) {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the demonstration is what is printed")]
 async fn show(engine: &Engine, sample: &Sample) -> Result<Shown, Failure> {
     let new = NewJob {
         yaml: sample.yaml.to_owned(),
@@ -85,14 +84,14 @@ async fn show(engine: &Engine, sample: &Sample) -> Result<Shown, Failure> {
         .await
         .map_err(|error| broken(error.into()))?
         .record;
-    println!("\n{}", "─".repeat(78));
-    println!("{}  ({}, samples/{})", job.name, job.job_type, sample.file);
+    say!("\n{}", "─".repeat(78));
+    say!("{}  ({}, samples/{})", job.name, job.job_type, sample.file);
     if !job.description.is_empty() {
-        println!("{}", job.description);
+        say!("{}", job.description);
     }
-    println!();
+    say!();
     if let Some(needs) = sample.needs {
-        println!("  Stored and checked, but not run here: {needs}");
+        say!("  Stored and checked, but not run here: {needs}");
         return Ok(Shown::LeftOut);
     }
     let request = StartRequest {
@@ -109,19 +108,18 @@ async fn show(engine: &Engine, sample: &Sample) -> Result<Shown, Failure> {
     Ok(verdict(&outcome))
 }
 
-#[expect(clippy::print_stdout, reason = "the demonstration is what is printed")]
 fn print_output(outcome: &RunOutcome) {
     for line in outcome.output.text().lines() {
-        println!("  {line}");
+        say!("  {line}");
     }
     let execution = &outcome.execution;
     let seconds = execution.duration_seconds.unwrap_or_default();
     match &execution.error_message {
-        Some(message) => println!(
+        Some(message) => say!(
             "\n  → {} after {seconds:.3} s: {message}",
             execution.status.as_str()
         ),
-        None => println!(
+        None => say!(
             "  → {} in {:.1} ms, {} steps",
             execution.status.as_str(),
             seconds * 1000.0,
@@ -141,9 +139,8 @@ fn verdict(outcome: &RunOutcome) -> Shown {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the demonstration is what is printed")]
 fn conclude(shown: &[(&Sample, Shown)]) -> Exit {
-    println!("\n{}", "─".repeat(78));
+    say!("\n{}", "─".repeat(78));
     let mut exit = Exit::Success;
     for (sample, result) in shown {
         let word = match result {
@@ -155,9 +152,9 @@ fn conclude(shown: &[(&Sample, Shown)]) -> Exit {
                 "FAILED"
             }
         };
-        println!("  {:<36} {word}", sample.file);
+        say!("  {:<36} {word}", sample.file);
     }
-    println!("\nNext: `jobcell serve` keeps jobs and their history, and answers on");
-    println!("http://127.0.0.1:5000; `jobcell run FILE` runs one job file; `jobcell --help`.");
+    say!("\nNext: `jobcell serve` keeps jobs and their history, and answers on");
+    say!("http://127.0.0.1:5000; `jobcell run FILE` runs one job file; `jobcell --help`.");
     exit
 }

@@ -13,8 +13,10 @@ use crate::args::{Format, Run};
 use crate::compose::{self, DataFolder};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::out::{self, complain, say};
 use crate::parameter;
 use crate::problems;
+use crate::signals::Signals;
 
 pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
     let parameters = options.parameters.iter().map(|text| parameter::read(text));
@@ -38,7 +40,8 @@ pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
         let spec = &job.document.spec;
         let parameters = parameter::typed(parameters, &spec.parameters)?;
         let cancel = CancellationToken::new();
-        let canceller = tokio::spawn(cancel_on_signal(cancel.clone()));
+        let signals = Signals::listen().map_err(signals_failed)?;
+        let canceller = tokio::spawn(cancel_on_signal(signals, cancel.clone()));
         let observer: Option<Arc<dyn RunObserver>> = match options.format {
             Format::Text => Some(Arc::new(Live)),
             Format::Json => None,
@@ -57,10 +60,13 @@ pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
     })
 }
 
-async fn cancel_on_signal(cancel: CancellationToken) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        cancel.cancel();
-    }
+fn signals_failed(error: std::io::Error) -> Failure {
+    Failure::context(Exit::Internal, error, "signals can't be listened for")
+}
+
+async fn cancel_on_signal(mut signals: Signals, cancel: CancellationToken) {
+    signals.next().await;
+    cancel.cancel();
 }
 
 /// Passes output on as it comes: each stream to its own, the log to stderr.
@@ -69,24 +75,14 @@ struct Live;
 impl RunObserver for Live {
     fn output(&self, stream: OutputStream, bytes: &[u8]) {
         // A reader that went away must not end the run.
-        drop(match stream {
-            OutputStream::Stdout => write_all(std::io::stdout().lock(), bytes),
-            OutputStream::Stderr => write_all(std::io::stderr().lock(), bytes),
-            OutputStream::Log => {
-                let mut stderr = std::io::stderr().lock();
-                stderr
-                    .write_all(bytes)
-                    .and_then(|()| stderr.write_all(b"\n"))
-            }
-        });
+        match stream {
+            OutputStream::Stdout => out::bytes(bytes),
+            OutputStream::Stderr => drop(std::io::stderr().lock().write_all(bytes)),
+            OutputStream::Log => complain!("{}", String::from_utf8_lossy(bytes)),
+        }
     }
 
     fn step(&self, _step: &StepResult) {}
-}
-
-fn write_all(mut to: impl Write, bytes: &[u8]) -> std::io::Result<()> {
-    to.write_all(bytes)?;
-    to.flush()
 }
 
 fn exit(end: &RunEnd) -> Exit {
@@ -121,21 +117,20 @@ fn ended(end: &RunEnd, timeout: Duration) -> Ended {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "standard output is the job's own")]
 fn print_end(report: &RunReport, seconds: f64, timeout: Duration) {
     let (status, _, failure) = ended(&report.end, timeout);
     match failure {
         Some(failure) => {
-            eprintln!(
+            complain!(
                 "jobcell: {status} after {seconds:.3} s: {} [{}]",
-                failure.message, failure.code
+                failure.message,
+                failure.code
             );
         }
-        None => eprintln!("jobcell: {status} after {seconds:.3} s"),
+        None => complain!("jobcell: {status} after {seconds:.3} s"),
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's answer")]
 fn print_json(report: &RunReport, seconds: f64, timeout: Duration) {
     let (status, return_code, failure) = ended(&report.end, timeout);
     let answer = serde_json::json!({
@@ -149,5 +144,5 @@ fn print_json(report: &RunReport, seconds: f64, timeout: Duration) {
         "step_results": report.steps,
         "cpu_time_seconds": report.cost.cpu_time.as_secs_f64(),
     });
-    println!("{answer:#}");
+    say!("{answer:#}");
 }

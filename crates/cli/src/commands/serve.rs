@@ -13,10 +13,14 @@ use crate::args::Serve;
 use crate::compose::{self, DataFolder};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::out::say;
 use crate::samples;
+use crate::signals::Signals;
 
 /// How long clients have to read their last replies once all runs have ended.
 const REPLY_GRACE: Duration = Duration::from_secs(10);
+/// How long a hurried end may take once all runs have ended.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 pub(super) fn run(options: Serve, mut config: Config) -> Result<Exit, Failure> {
     config.listen = options.listen.unwrap_or(config.listen);
@@ -37,8 +41,12 @@ pub(super) fn run(options: Serve, mut config: Config) -> Result<Exit, Failure> {
     compose::runtime()?.block_on(async {
         let engine = compose::engine(&config, job_types, Arc::clone(&store)).await?;
         let listener = bind(&config).await?;
+        // Before anybody knows that it is there, or a signal could come too early.
+        let signals = Signals::listen().map_err(|error| {
+            Failure::context(Exit::Internal, error, "signals can't be listened for")
+        })?;
         announce(&listener, &data)?;
-        serve(listener, engine, store, &config).await
+        serve(listener, engine, store, &config, signals).await
     })
 }
 
@@ -49,16 +57,12 @@ async fn bind(config: &Config) -> Result<TcpListener, Failure> {
     })
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "scripts read the address from this line"
-)]
 fn announce(listener: &TcpListener, data: &DataFolder) -> Result<(), Failure> {
     let address = listener
         .local_addr()
         .map_err(|error| Failure::context(Exit::Internal, error, "the address is not known"))?;
     tracing::info!(%address, data = %data.path().display(), "serving");
-    println!("jobcell is ready on http://{address}");
+    say!("jobcell is ready on http://{address}");
     Ok(())
 }
 
@@ -71,30 +75,31 @@ fn announce(listener: &TcpListener, data: &DataFolder) -> Result<(), Failure> {
 /// 4. clients that wait for a run get their replies;
 /// 5. the store writes what it was given, and closes.
 ///
-/// A second signal ends the process at once.
+/// A second signal ends the runs without a grace period, a third the process.
 async fn serve(
     listener: TcpListener,
     engine: Engine,
     store: Arc<dyn Store>,
     config: &Config,
+    mut signals: Signals,
 ) -> Result<Exit, Failure> {
     let stop = CancellationToken::new();
     let router = jobcell_api::router(engine.clone(), api_config(config));
     // Requests that wait for a run last as long as the run may.
-    let drain = config.shutdown_grace + config.limits.resolve().stop_grace + REPLY_GRACE;
+    let drain = config
+        .shutdown_grace
+        .saturating_add(config.limits.resolve().stop_grace)
+        .saturating_add(REPLY_GRACE);
     let mut server = tokio::spawn(jobcell_api::serve(listener, router, stop.clone(), drain));
     let early = tokio::select! {
         served = &mut server => Some(served),
-        signal = signal() => {
+        signal = signals.next() => {
             tracing::info!(signal, running = engine.running(), "shutting down");
             None
         }
     };
-    tokio::spawn(async {
-        let signal = signal().await;
-        tracing::warn!(signal, "second signal: ending at once");
-        std::process::exit(Exit::Cancelled as i32);
-    });
+    let stop_grace = config.limits.resolve().stop_grace;
+    tokio::spawn(hurry(engine.clone(), stop_grace, signals));
     engine.close();
     stop.cancel();
     let drained = engine.drain(config.shutdown_grace).await;
@@ -121,6 +126,21 @@ async fn serve(
     }
 }
 
+/// Ends runs at a second signal instead of at the end of their grace period, and
+/// the process at a third, or when they do not end in time.
+async fn hurry(engine: Engine, stop_grace: Duration, mut signals: Signals) {
+    let signal = signals.next().await;
+    tracing::warn!(signal, "second signal: ending what still runs");
+    tokio::select! {
+        _ = engine.drain(Duration::ZERO) => tokio::time::sleep(LAST_WORDS).await,
+        () = tokio::time::sleep(stop_grace.saturating_add(LAST_WORDS)) => {}
+        signal = signals.next() => {
+            tracing::warn!(signal, "third signal: ending at once");
+        }
+    }
+    std::process::exit(Exit::Cancelled as i32);
+}
+
 fn api_config(config: &Config) -> ApiConfig {
     let samples = samples::ALL.iter();
     ApiConfig {
@@ -134,25 +154,5 @@ fn api_config(config: &Config) -> ApiConfig {
             })
             .collect(),
         ..ApiConfig::default()
-    }
-}
-
-#[cfg(unix)]
-async fn signal() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = tokio::signal::ctrl_c() => "SIGINT",
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal() -> &'static str {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => "Ctrl-C",
-        Err(_) => std::future::pending().await,
     }
 }

@@ -11,6 +11,7 @@ use crate::args::{Format, Validate};
 use crate::compose::{self, DataFolder};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::out::say;
 use crate::problems;
 
 pub(super) fn run(options: &Validate, config: &Config) -> Result<Exit, Failure> {
@@ -95,22 +96,21 @@ async fn check(engine: &Engine, file: &Path) -> Report {
 }
 
 impl Report {
-    #[expect(clippy::print_stdout, reason = "the command's answer")]
     fn print(&self) {
         let name = self.file.display().to_string();
         if let Some(reason) = &self.unreadable {
-            println!("{name}: {reason}\n");
+            say!("{name}: {reason}\n");
             return;
         }
         if !self.problems.is_empty() {
             let colour = std::io::stdout().is_terminal();
-            println!(
+            say!(
                 "{}\n",
                 problems::render(&name, &self.text, &self.problems, colour)
             );
         }
         if self.valid {
-            println!("{name}: valid");
+            say!("{name}: valid");
         }
     }
 
@@ -124,7 +124,6 @@ impl Report {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's answer")]
 fn print_json(reports: &[serde_json::Value]) {
-    println!("{:#}", serde_json::Value::from(reports));
+    say!("{:#}", serde_json::Value::from(reports));
 }
