@@ -1,6 +1,7 @@
 //! Cron expressions: reading them, and whether they can fire at all.
-//! Numeric weekdays count from Sunday: 0 and 7 are both Sunday. Never asks
-//! for the time of day.
+//! Numeric weekdays count from Sunday: 0 and 7 are both Sunday. A day must
+//! match day and weekday where one of both begins with `*`, else one of them.
+//! Never asks for the time of day.
 
 use chrono::{DateTime, TimeZone, Utc};
 use croner::Cron;
@@ -125,6 +126,23 @@ pub(crate) fn oversized_step(expression: &str) -> Option<(String, &'static str)>
     })
 }
 
+/// Whether an expression follows elapsed time where clocks change, by Debian
+/// cron's rule: its minute or hour begins with `*`.
+pub(crate) fn follows_elapsed_time(expression: &str) -> bool {
+    let expression = expression.trim();
+    if expression.starts_with('@') {
+        return expression.eq_ignore_ascii_case("@hourly");
+    }
+    let parts: Vec<&str> = expression.split_whitespace().collect();
+    let parts = parts.iter().zip(fields(&parts));
+    let mut clock = parts.filter(|(_, field)| matches!(field.name, "minute" | "hour"));
+    clock.any(|(part, _)| is_wild(part))
+}
+
+fn is_wild(part: &str) -> bool {
+    part.starts_with(['*', '?'])
+}
+
 fn read(expression: &str) -> Result<Cron, String> {
     if expression.len() > LONGEST {
         return Err(format!("it is longer than {LONGEST} characters"));
@@ -197,9 +215,14 @@ impl Field {
 }
 
 fn reader(expression: &str) -> Result<Cron, String> {
+    // Debian cron's rule for days. The crate takes `*/2` for no wildcard.
+    let parts: Vec<&str> = expression.split_whitespace().collect();
+    let days = parts.iter().zip(fields(&parts));
+    let mut days = days.filter(|(_, field)| matches!(field.name, "day" | "weekday"));
     let parser = CronParser::builder()
         .seconds(Seconds::Optional)
         .year(Year::Disallowed)
+        .dom_and_dow(days.any(|(part, _)| is_wild(part)))
         .build();
     parser.parse(expression).map_err(|error| match error {
         croner::errors::CronError::InvalidPattern(reason)
@@ -325,6 +348,44 @@ mod tests {
             "Tue 2026-11-24 01:00:00",
             "Tue 2026-11-24 02:00:00",
         );
+    }
+
+    #[test]
+    fn days_that_begin_with_a_star_must_match_with_the_weekday() {
+        let every_other_day = firings("0 0 */2 * MON");
+        assert_eq!(
+            every_other_day,
+            ["Mon 2026-12-07 00:00:00", "Mon 2026-12-21 00:00:00"]
+        );
+        let even_weekday = firings("0 0 13 * */2");
+        assert_eq!(
+            even_weekday,
+            ["Sun 2026-12-13 00:00:00", "Sat 2027-02-13 00:00:00"]
+        );
+    }
+
+    #[test]
+    fn wildcards_of_minute_and_hour_follow_elapsed_time() {
+        for elapsed in [
+            "*/5 2 * * *",
+            "0 * * * *",
+            "0 */6 * * *",
+            "0 * 2 * * *",
+            "? 2 * * *",
+            " @Hourly",
+        ] {
+            assert!(follows_elapsed_time(elapsed), "{elapsed}");
+        }
+        for fixed in [
+            "0,30 2 * * *",
+            "0-59 0-23 * * *",
+            "* 0 2 * * *",
+            "0 2 */2 * *",
+            "@daily",
+            "",
+        ] {
+            assert!(!follows_elapsed_time(fixed), "{fixed}");
+        }
     }
 
     #[test]

@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 
 use crate::reader::JobTypeSchema;
 use crate::references;
+use crate::schedule_schema::{after, concurrency, expect_firings, schedules};
 
 /// Text that begins with a number: `90s`, `1h30m`, `512 MiB`.
-const WITH_UNIT: &str = "^\\s*[0-9]";
+pub(crate) const WITH_UNIT: &str = "^\\s*[0-9]";
 
 /// The schema of a job of any of these types.
 #[must_use]
@@ -59,7 +60,7 @@ fn of_type((index, job_type): (usize, &JobTypeSchema)) -> Value {
     })
 }
 
-fn mapping(title: &str, description: &str, properties: Value) -> Value {
+pub(crate) fn mapping(title: &str, description: &str, properties: Value) -> Value {
     json!({
         "title": title,
         "description": description,
@@ -69,7 +70,7 @@ fn mapping(title: &str, description: &str, properties: Value) -> Value {
     })
 }
 
-fn words(title: &str, description: &str, words: &[&str]) -> Value {
+pub(crate) fn words(title: &str, description: &str, words: &[&str]) -> Value {
     json!({
         "title": title,
         "description": description,
@@ -79,7 +80,7 @@ fn words(title: &str, description: &str, words: &[&str]) -> Value {
     })
 }
 
-fn duration(title: &str, description: &str, default: Option<Value>) -> Value {
+pub(crate) fn duration(title: &str, description: &str, default: Option<Value>) -> Value {
     let mut schema = json!({
         "title": title,
         "description": format!("{description} Seconds, or text such as `90s` or `1h30m`."),
@@ -105,7 +106,13 @@ fn size(title: &str, description: &str) -> Value {
     })
 }
 
-fn count(title: &str, description: &str, least: u32, most: u32, default: Option<u32>) -> Value {
+pub(crate) fn count(
+    title: &str,
+    description: &str,
+    least: u32,
+    most: u32,
+    default: Option<u32>,
+) -> Value {
     let mut schema = json!({
         "title": title,
         "description": description,
@@ -167,20 +174,19 @@ fn conduct() -> Value {
             ],
             "default": 300,
         },
-        "schedule": schedule(),
+        "schedule": schedules(),
+        "expectFirings": expect_firings(),
         "retryPolicy": retry_policy(),
-        "concurrency": mapping(
-            "Concurrency",
-            "How many runs of the job may go on at once, and what becomes of one more.",
-            json!({
-                "limit": count("Limit", "Runs at once.", 1, 10_000, Some(1)),
-                "policy": words(
-                    "Policy",
-                    "What becomes of one more: it is skipped, waits, takes the place of the oldest, or runs all the same.",
-                    &["skip", "queue", "replace", "allow"],
-                ),
-            }),
-        ),
+        "concurrency": concurrency(),
+        "priority": {
+            "title": "Priority",
+            "description": "Among runs that wait, those of a higher one start first.",
+            "type": "integer",
+            "minimum": -100,
+            "maximum": 100,
+            "default": 0,
+        },
+        "after": after(),
         "catchUp": mapping(
             "Catching up",
             "What becomes of firings that were missed while the server was down.",
@@ -290,74 +296,6 @@ fn parameters() -> Value {
                         { "type": "string", "pattern": "^[^=]*[^=\\s][^=]*=" },
                     ],
                 },
-            },
-        ],
-    })
-}
-
-fn schedule() -> Value {
-    let instant = |title: &str, description: &str| {
-        json!({
-            "title": title,
-            "description": format!("{description} RFC 3339, or local time in `timezone`."),
-            "type": "string",
-        })
-    };
-    let needs = |kind: &str, key: &str| {
-        json!({
-            "if": { "properties": { "type": { "const": kind } }, "required": ["type"] },
-            "then": { "required": [key] },
-        })
-    };
-    let mut schedule = mapping(
-        "Schedule",
-        "When the job fires by itself.",
-        json!({
-            "type": { "title": "Kind", "enum": ["cron", "interval", "once"] },
-            "expression": {
-                "title": "Cron expression",
-                "description": "Minute, hour, day, month, weekday, with leading seconds if need be; or `@daily` and the like. Weekdays 0 and 7 are Sunday.",
-                "type": "string",
-                "examples": ["0 2 * * 0", "*/15 * * * *", "0 9 * * MON-FRI", "@daily"],
-            },
-            "every": every(),
-            "at": instant("At", "When a job of kind `once` fires."),
-            "timezone": {
-                "title": "Time zone",
-                "description": "IANA name of the zone that times are read in.",
-                "type": "string",
-                "default": "UTC",
-                "examples": ["UTC", "Europe/Berlin", "America/New_York"],
-            },
-            "startDate": instant("Start", "Nothing fires before."),
-            "endDate": instant("End", "Nothing fires after."),
-            "jitter": duration("Jitter", "How much later than due a firing may be put.", Some(json!(0))),
-        }),
-    );
-    schedule["required"] = json!(["type"]);
-    schedule["allOf"] = json!([
-        needs("cron", "expression"),
-        needs("interval", "every"),
-        needs("once", "at")
-    ]);
-    schedule
-}
-
-fn every() -> Value {
-    let unit = json!({ "type": "integer", "minimum": 0, "maximum": 100_000 });
-    json!({
-        "title": "Interval",
-        "description": "Time between firings, at least a second. Seconds, text such as `1h30m`, or a mapping of units.",
-        "oneOf": [
-            { "type": "number", "minimum": 1 },
-            { "type": "string", "pattern": WITH_UNIT },
-            {
-                "type": "object",
-                "properties": {
-                    "weeks": unit, "days": unit, "hours": unit, "minutes": unit, "seconds": unit,
-                },
-                "minProperties": 1,
-                "additionalProperties": false,
             },
         ],
     })

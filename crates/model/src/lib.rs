@@ -6,6 +6,7 @@ pub mod execution;
 pub mod id;
 pub mod job;
 pub mod output;
+pub mod plan;
 pub mod schedule;
 pub mod spec;
 
@@ -14,13 +15,16 @@ mod document;
 mod fields;
 mod instant;
 mod job_schema;
+mod links;
 mod notes;
+mod outlook;
 mod parameters;
 mod parts;
 mod problem;
 mod reader;
 mod references;
 mod scalar;
+mod schedule_schema;
 mod schema_error;
 mod syntax;
 mod tree;
@@ -35,8 +39,9 @@ pub use job::{JobRecord, JobStatistics, StoredJob};
 pub use job_schema::job_schema;
 pub use output::{OutputChunk, OutputStream, RunOutput};
 pub use problem::{Location, Problem, Severity};
-pub use reader::{JobTypeSchema, parse_job};
+pub use reader::{Context, JobTypeSchema, parse_job, parse_job_in};
 pub use spec::{
-    Backoff, CatchUp, CatchUpPolicy, Concurrency, ConcurrencyPolicy, JobLimits, JobSpec,
-    Notifications, OnInterrupted, Parameter, RetryPolicy,
+    After, AfterOutcome, Backoff, CatchUp, CatchUpPolicy, Concurrency, ConcurrencyPolicy,
+    ExpectFirings, JobLimits, JobSpec, Notifications, OnInterrupted, Parameter, QueueBounds,
+    RetryPolicy,
 };

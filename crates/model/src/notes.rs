@@ -71,6 +71,16 @@ impl Notes {
         });
     }
 
+    /// Whether something is wrong at a pointer or below it.
+    pub(crate) fn has_errors_below(&self, pointer: &str) -> bool {
+        let problems = self.problems.borrow();
+        problems.iter().any(|problem| {
+            let rest = problem.pointer.strip_prefix(pointer);
+            problem.severity == Severity::Error
+                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
     /// Whether nothing more is kept, so that nobody need look for more.
     pub(crate) fn is_full(&self) -> bool {
         self.problems.borrow().len() >= MOST

@@ -1,5 +1,5 @@
-//! The composite keys of a job, one function each. Never knows of schedules
-//! and parameters, which have files of their own.
+//! The composite keys of a job, one function each. Never knows of schedules,
+//! parameters and what ties jobs together, which have files of their own.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,18 +7,15 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::fields::{Fields, Taken};
-use crate::spec::{
-    Backoff, CatchUp, CatchUpPolicy, Concurrency, ConcurrencyPolicy, JobLimits, Notifications,
-    RetryPolicy,
-};
+use crate::spec::{Backoff, CatchUp, CatchUpPolicy, JobLimits, Notifications, RetryPolicy};
 use crate::tree::Kind;
 use crate::wording::shown;
 
-const WEEK: Duration = Duration::from_secs(7 * 86_400);
+pub(crate) const WEEK: Duration = Duration::from_secs(7 * 86_400);
 const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
 /// Reads a mapping below a key with `read`, and refuses what it leaves.
-fn within<'a, T>(
+pub(crate) fn within<'a, T>(
     fields: &mut Fields<'a>,
     key: &'static str,
     read: impl FnOnce(&mut Fields<'a>) -> T,
@@ -30,7 +27,11 @@ fn within<'a, T>(
     Some(value)
 }
 
-fn duration(fields: &mut Fields<'_>, key: &'static str, most: Duration) -> Option<Duration> {
+pub(crate) fn duration(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    most: Duration,
+) -> Option<Duration> {
     fields.take(key, &[])?.duration(most)
 }
 
@@ -77,37 +78,6 @@ fn words_of(taken: &Taken<'_>) -> Vec<String> {
         .iter()
         .filter_map(|item| item.text().map(str::to_owned))
         .collect()
-}
-
-pub(crate) fn concurrency(fields: &mut Fields<'_>) -> Concurrency {
-    let words = [
-        ("skip", ConcurrencyPolicy::Skip),
-        ("queue", ConcurrencyPolicy::Queue),
-        ("replace", ConcurrencyPolicy::Replace),
-        ("allow", ConcurrencyPolicy::Allow),
-    ];
-    let given = within(fields, "concurrency", |concurrency| {
-        let limit = concurrency.take("limit", &[]);
-        let policy = concurrency
-            .take("policy", &[])
-            .and_then(|taken| taken.word(&words));
-        if let Some(taken) = &limit
-            && policy == Some(ConcurrencyPolicy::Allow)
-        {
-            let message = "`limit` has no effect: `policy: allow` sets none";
-            concurrency
-                .notes
-                .warning("no_effect", &taken.pointer, taken.node.place, message, None);
-        }
-        Concurrency {
-            limit: limit.and_then(|taken| taken.count(1, 10_000)).unwrap_or(1),
-            policy: policy.unwrap_or(ConcurrencyPolicy::Skip),
-        }
-    });
-    given.unwrap_or(Concurrency {
-        limit: 1,
-        policy: ConcurrencyPolicy::Skip,
-    })
 }
 
 pub(crate) fn catch_up(fields: &mut Fields<'_>) -> CatchUp {

@@ -37,10 +37,12 @@ impl Location {
 /// - of keys: `unknown_key`, `duplicate_key`, `missing_key`
 /// - of values: `wrong_type`, `empty`, `out_of_range`, `not_allowed`,
 ///   `bad_duration`, `bad_id`, `bad_name`, `bad_cron`, `never_fires`,
-///   `bad_date`, `unknown_zone`, `unknown_type`
+///   `bad_date`, `unknown_zone`, `unknown_type`, `unknown_calendar`,
+///   `own_job`, `unexpected_firings`
 /// - of the installed job type: `bad_type_schema`
 /// - of the list itself: `too_many_problems`
-/// - warnings: `ambiguous_time`, `no_effect`, `oversized_step`
+/// - warnings: `ambiguous_time`, `clock_change`, `no_effect`, `oversized_step`,
+///   `unchecked`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// Whether it stops the job.

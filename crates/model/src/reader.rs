@@ -4,15 +4,19 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::configuration;
 use crate::document::JobDocument;
 use crate::fields::{Fields, Taken};
 use crate::id::JobId;
+use crate::links;
 use crate::notes::Notes;
+use crate::outlook;
 use crate::parameters;
 use crate::parts;
+use crate::plan::Calendars;
 use crate::problem::{Problem, Severity};
 use crate::schedule;
 use crate::spec::{JobSpec, OnInterrupted};
@@ -46,10 +50,35 @@ const RESERVED: [&str; 2] = ["samples", "validate"];
 /// # Errors
 /// All that must be put right, in the order of the text.
 pub fn parse_job(text: &str, types: &[JobTypeSchema]) -> Result<JobDocument, Vec<Problem>> {
+    parse_job_in(text, types, &Context::default())
+}
+
+/// What a job is read for, as far as the reader knows it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Context<'a> {
+    /// The calendars that schedules may name. Without them names are taken as
+    /// they are, and `expectFirings` is not checked where calendars matter.
+    pub calendars: Option<&'a Calendars>,
+    /// From when on warnings look ahead; without it from the year after the
+    /// zone database's.
+    pub now: Option<DateTime<Utc>>,
+}
+
+/// The same for one who knows more about where the job is to run.
+///
+/// # Errors
+/// All that must be put right, in the order of the text.
+pub fn parse_job_in(
+    text: &str,
+    types: &[JobTypeSchema],
+    context: &Context<'_>,
+) -> Result<JobDocument, Vec<Problem>> {
     let notes = Notes::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let root = yaml::read(text, &notes);
-    let read = root.as_ref().and_then(|root| read(root, types, &notes));
+    let read = root
+        .as_ref()
+        .and_then(|root| read(root, types, &notes, context));
     let (findings, renamed) = notes.finish();
     let (errors, warnings): (Vec<_>, Vec<_>) = findings
         .into_iter()
@@ -72,6 +101,7 @@ fn read(
     root: &Node,
     types: &[JobTypeSchema],
     notes: &Notes,
+    context: &Context<'_>,
 ) -> Option<(JobSpec, Map<String, Value>)> {
     let mut fields = Fields::of_job(root, notes)?;
     let id = fields.require("id", &[]).and_then(|taken| id(&taken));
@@ -100,13 +130,17 @@ fn read(
             .take("timeout", &[])
             .and_then(|taken| taken.positive_duration(LONGEST_TIMEOUT))
             .unwrap_or(TIMEOUT),
-        schedule: fields
+        schedules: fields
             .take("schedule", &[])
-            .and_then(|taken| schedule::read(&taken)),
+            .map(|taken| schedule::read(&taken, context))
+            .unwrap_or_default(),
+        expect_firings: Vec::new(),
+        after: Vec::new(),
+        priority: links::priority(&mut fields),
         retry_policy: parts::retry_policy(&mut fields),
         parameters: parameters::read(&mut fields),
         metadata: parts::metadata(&mut fields),
-        concurrency: parts::concurrency(&mut fields),
+        concurrency: links::concurrency(&mut fields),
         catch_up: parts::catch_up(&mut fields),
         limits: parts::limits(&mut fields),
         environment: parts::environment(&mut fields),
@@ -117,6 +151,8 @@ fn read(
         .take("onInterrupted", &[])
         .and_then(|taken| taken.word(&words));
     spec.on_interrupted = on_interrupted.unwrap_or(OnInterrupted::Fail);
+    spec.after = links::after(&mut fields, &spec.id);
+    spec.expect_firings = outlook::expected(&mut fields, &spec.schedules, context);
     let Some(job_type) = job_type else {
         refuse_what_no_type_knows(&fields, types);
         return None;

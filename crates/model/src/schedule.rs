@@ -11,6 +11,8 @@ use serde::{Serialize, Serializer};
 use crate::cron;
 use crate::fields::{Fields, Taken};
 use crate::instant;
+use crate::outlook;
+use crate::reader::Context;
 use crate::spec::Seconds;
 use crate::tree::Kind;
 use crate::wording::{did_you_mean, nearest, shown};
@@ -39,6 +41,8 @@ pub struct Schedule {
     pub end_date: Option<DateTime<Utc>>,
     /// How much later than due a firing may be put, the same for each job.
     pub jitter: Duration,
+    /// Names of the calendars on whose days and hours nothing fires.
+    pub exclude: Vec<String>,
 }
 
 impl Serialize for Schedule {
@@ -68,6 +72,9 @@ impl Serialize for Schedule {
         if !self.jitter.is_zero() {
             map.serialize_entry("jitter", &Seconds(self.jitter))?;
         }
+        if !self.exclude.is_empty() {
+            map.serialize_entry("exclude", &self.exclude)?;
+        }
         map.end()
     }
 }
@@ -76,6 +83,10 @@ const WEEK: Duration = Duration::from_secs(7 * 86_400);
 const YEARS: Duration = Duration::from_secs(10 * 366 * 86_400);
 /// The shortest interval: anything below is a loop, not a schedule.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// The most schedules of a job.
+const MOST_SCHEDULES: usize = 20;
+/// The most calendars that a schedule may name.
+const MOST_CALENDARS: usize = 20;
 
 #[derive(Clone, Copy)]
 enum Type {
@@ -84,8 +95,25 @@ enum Type {
     Once,
 }
 
-/// Reads a schedule.
-pub(crate) fn read(taken: &Taken<'_>) -> Option<Schedule> {
+/// Reads one schedule, or a list of them.
+pub(crate) fn read(taken: &Taken<'_>, context: &Context<'_>) -> Vec<Schedule> {
+    let Kind::List(items) = &taken.node.kind else {
+        return one(taken, context).into_iter().collect();
+    };
+    match items.len() {
+        0 => taken.empty(),
+        1..=MOST_SCHEDULES => {}
+        _ => {
+            let message = format!("a job has at most {MOST_SCHEDULES} schedules");
+            taken.wrong("out_of_range", message, None);
+            return Vec::new();
+        }
+    }
+    let items = taken.items().unwrap_or_default();
+    items.iter().filter_map(|item| one(item, context)).collect()
+}
+
+fn one(taken: &Taken<'_>, context: &Context<'_>) -> Option<Schedule> {
     let mut fields = Fields::of(taken)?;
     let types = [
         ("cron", Type::Cron),
@@ -100,6 +128,35 @@ pub(crate) fn read(taken: &Taken<'_>) -> Option<Schedule> {
         .and_then(|taken| timezone(&taken))
         .unwrap_or(Tz::UTC);
     let trigger = found.and_then(|found| trigger(&mut fields, found, zone));
+    let (start_date, end_date) = bounds(&mut fields, trigger.as_ref(), zone);
+    let jitter = fields
+        .take("jitter", &[])
+        .and_then(|taken| taken.duration(WEEK));
+    let exclude = fields.take("exclude", &[]);
+    let exclude = exclude
+        .map(|taken| calendars(&taken, context))
+        .unwrap_or_default();
+    if found.is_some() {
+        fields.refuse_rest();
+    }
+    let schedule = Schedule {
+        trigger: trigger?,
+        timezone: zone,
+        start_date,
+        end_date,
+        jitter: jitter.unwrap_or_default(),
+        exclude,
+    };
+    outlook::warn_of_clock_changes(taken, &schedule, context);
+    Some(schedule)
+}
+
+/// Reads the bounds of a schedule, which must leave it something.
+fn bounds(
+    fields: &mut Fields<'_>,
+    trigger: Option<&Trigger>,
+    zone: Tz,
+) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
     let start = fields.take("startDate", &[]);
     let start_date = start.as_ref().and_then(|taken| instant::read(taken, zone));
     let end = fields.take("endDate", &[]);
@@ -115,25 +172,33 @@ pub(crate) fn read(taken: &Taken<'_>) -> Option<Schedule> {
     }
     if let Some(Trigger::Once(at)) = trigger {
         refuse_never(
-            at,
+            *at,
             start.as_ref().zip(start_date),
             end.as_ref().zip(end_date),
         );
     }
-    let jitter = fields
-        .take("jitter", &[])
-        .and_then(|taken| taken.duration(WEEK));
-    if found.is_some() {
-        fields.refuse_rest();
+    (start_date, end_date)
+}
+
+/// The names of calendars, checked where the calendars are known.
+fn calendars(taken: &Taken<'_>, context: &Context<'_>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for item in taken.list_of_at_most(MOST_CALENDARS) {
+        let Some(name) = item.text() else { continue };
+        let unknown = context.calendars.filter(|known| !known.contains_key(name));
+        if let Some(known) = unknown {
+            let hint = nearest(name, known.keys().map(String::as_str)).map(did_you_mean);
+            let hint = hint
+                .unwrap_or_else(|| "calendars are set up by the server's configuration".to_owned());
+            let message = format!("the calendar `{}` is not known", shown(name));
+            item.wrong("unknown_calendar", message, Some(&hint));
+        }
+        if names.iter().any(|other| other == name) {
+            item.twice(name);
+        }
+        names.push(name.to_owned());
     }
-    let jitter = jitter.unwrap_or_default();
-    Some(Schedule {
-        trigger: trigger?,
-        timezone: zone,
-        start_date,
-        end_date,
-        jitter,
-    })
+    names
 }
 
 /// Refuses bounds that leave out the one time that a job is to fire.

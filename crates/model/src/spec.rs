@@ -29,8 +29,21 @@ pub struct JobSpec {
     #[serde(serialize_with = "seconds")]
     pub timeout: Duration,
     /// When it fires by itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<Schedule>,
+    #[serde(
+        rename = "schedule",
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "one_or_list"
+    )]
+    pub schedules: Vec<Schedule>,
+    /// How often its schedules are to fire in some years, as a check.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "one_or_list")]
+    pub expect_firings: Vec<ExpectFirings>,
+    /// After which other jobs it is started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<After>,
+    /// Among runs that wait, those of a higher one start first: -100 to 100.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub priority: i32,
     /// Whether a failed run is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,
@@ -58,11 +71,11 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
-    /// The zone of its schedule; `UTC` without one.
+    /// The zone of its (first) schedule; `UTC` without one.
     #[must_use]
     pub fn timezone(&self) -> &'static str {
-        self.schedule
-            .as_ref()
+        self.schedules
+            .first()
             .map_or("UTC", |schedule| schedule.timezone.name())
     }
 
@@ -120,14 +133,88 @@ pub enum Backoff {
     Exponential,
 }
 
-/// How many runs of a job may go on at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// How many runs may go on at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Concurrency {
     /// How many.
     pub limit: u32,
     /// What becomes of one more.
     pub policy: ConcurrencyPolicy,
+    /// Jobs with the same key share a limit; without one the limit is the job's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The bounds of what waits, by `policy: queue`.
+    #[serde(skip_serializing_if = "QueueBounds::is_usual")]
+    pub queue: QueueBounds,
+}
+
+impl Default for Concurrency {
+    fn default() -> Self {
+        Self {
+            limit: 1,
+            policy: ConcurrencyPolicy::Skip,
+            key: None,
+            queue: QueueBounds::default(),
+        }
+    }
+}
+
+/// How many runs may wait, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueBounds {
+    /// How many; one more is skipped.
+    pub max: u32,
+    /// For how long; what waits longer is skipped.
+    #[serde(serialize_with = "seconds")]
+    pub max_age: Duration,
+}
+
+impl Default for QueueBounds {
+    fn default() -> Self {
+        Self {
+            max: 100,
+            max_age: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl QueueBounds {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How many firings a job's schedules are to have in one year of the (first)
+/// schedule's zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ExpectFirings {
+    /// The year.
+    pub year: i32,
+    /// How many.
+    pub count: u32,
+}
+
+/// Another job after whose runs this one is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct After {
+    /// The other job's own id.
+    pub job: String,
+    /// After which of its runs.
+    pub on: AfterOutcome,
+}
+
+/// How a run must end for another job to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AfterOutcome {
+    /// It succeeded.
+    Success,
+    /// It ended, and did not succeed.
+    Failure,
+    /// It ended.
+    Always,
 }
 
 /// What becomes of a run that is one too many.
@@ -221,6 +308,25 @@ pub enum OnInterrupted {
     Fail,
     /// It is run again: it runs at least once.
     Retry,
+}
+
+/// One entry stands by itself, as most jobs are written.
+fn one_or_list<T: Serialize, S: Serializer>(
+    entries: &[T],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match entries {
+        [one] => one.serialize(serializer),
+        _ => entries.serialize(serializer),
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// A length of time as a number of seconds, whole where it can be.

@@ -91,6 +91,24 @@ impl<'a> Taken<'a> {
         None
     }
 
+    /// A whole number within bounds that may lie below nothing.
+    pub(crate) fn integer(&self, least: i32, most: i32) -> Option<i32> {
+        let Kind::Number(number) = &self.node.kind else {
+            self.wrong_type("a whole number", None);
+            return None;
+        };
+        let value = number.as_i64().and_then(|value| i32::try_from(value).ok());
+        if let Some(value) = value.filter(|value| (least..=most).contains(value)) {
+            return Some(value);
+        }
+        let message = format!(
+            "`{}` must be a whole number from {least} to {most}",
+            self.key
+        );
+        self.wrong("out_of_range", message, None);
+        None
+    }
+
     /// One of some words.
     pub(crate) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
         let text = self.text()?;
@@ -170,6 +188,23 @@ impl<'a> Taken<'a> {
         );
         self.wrong(code, message, None);
         None
+    }
+
+    /// Reports a value of a list that stands there already.
+    pub(crate) fn twice(&self, value: &str) {
+        let message = format!("`{}` is given twice", shown(value));
+        self.wrong("duplicate_key", message, Some("keep one of them"));
+    }
+
+    /// The values of a list that must not be long.
+    pub(crate) fn list_of_at_most(&self, most: usize) -> Vec<Self> {
+        let items = self.items().unwrap_or_default();
+        if items.len() <= most {
+            return items;
+        }
+        let message = format!("`{}` must have at most {most} entries", self.key);
+        self.wrong("out_of_range", message, None);
+        Vec::new()
     }
 
     /// The values of a list.

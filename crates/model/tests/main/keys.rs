@@ -22,7 +22,7 @@ fn the_guides_jobs_are_read_as_written() {
     assert_eq!(job.spec.parameters[0].name, "LogLevel");
     assert_eq!(job.spec.parameters[0].value, "Info");
     assert_eq!(job.spec.metadata["tags"], json!(["health", "monitoring"]));
-    let schedule = job.spec.schedule.unwrap();
+    let schedule = &job.spec.schedules[0];
     assert_eq!(schedule.trigger, Trigger::Cron("0 */6 * * *".to_owned()));
     let script = job.configuration["inlineScript"].as_str().unwrap();
     assert!(
@@ -85,7 +85,7 @@ fn jobs_that_the_originals_migration_wrote_are_read() {
                 migrationDate: '2025-09-03'\nname: Nightly Report\nquery: \"SELECT 1\\n\\nSELECT 2\"\n\
                 retryPolicy:\n  maxRetries: 3\n  retryDelay: 30\nschedule:\n  expression: 1d 2h 0m 0s\n  \
                 timezone: Europe/London\n  type: interval\ntimeout: 900\ntype: Sql\n";
-    let schedule = read(yaml).spec.schedule.unwrap();
+    let schedule = &read(yaml).spec.schedules[0];
     assert_eq!(
         schedule.trigger,
         Trigger::Interval(Duration::from_secs(93_600))
@@ -94,10 +94,7 @@ fn jobs_that_the_originals_migration_wrote_are_read() {
         .replace("1d 2h 0m 0s", "'2025-09-10T08:30:00'")
         .replace("interval", "date");
     let at = "2025-09-10T07:30:00Z".parse().unwrap();
-    assert_eq!(
-        read(&once).spec.schedule.unwrap().trigger,
-        Trigger::Once(at)
-    );
+    assert_eq!(read(&once).spec.schedules[0].trigger, Trigger::Once(at));
 }
 
 #[test]
@@ -146,8 +143,8 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(spec.on_interrupted, OnInterrupted::Fail);
     assert_eq!(spec.timezone(), "UTC");
     assert_eq!(
-        (spec.schedule, spec.retry_policy, spec.notifications),
-        (None, None, None)
+        (spec.schedules, spec.retry_policy, spec.notifications),
+        (vec![], None, None)
     );
     assert!(spec.limits.is_empty());
 }

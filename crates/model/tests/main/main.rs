@@ -2,9 +2,19 @@
 //! runs a job.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod calendars;
+mod catching_up;
+mod clock_changes;
+mod cronsim;
 mod hostile;
 mod keys;
+mod links;
+mod odd_zones;
+mod oracle;
+mod outlook;
 mod places;
+mod planning;
+mod random;
 mod refusals;
 mod schedules;
 mod schema;

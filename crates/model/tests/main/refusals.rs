@@ -113,7 +113,7 @@ fn unknown_keys_are_refused_with_a_guess() {
         &["known here"],
     );
     refused(&sql("id_: x\n"), "unknown_key", (5, 1), "/id_", &["`id`"]);
-    refused(&sql("after: x\n"), "unknown_key", (5, 1), "/after", &[]);
+    refused(&sql("before: x\n"), "unknown_key", (5, 1), "/before", &[]);
     let nested = sql("retryPolicy:\n  maxRetries: 1\n  maxretries: 2\n");
     refused(
         &nested,

@@ -13,7 +13,7 @@ fn job(schedule: &str) -> String {
 
 #[track_caller]
 fn schedule(text: &str) -> Schedule {
-    read(&job(text)).spec.schedule.unwrap()
+    read(&job(text)).spec.schedules.remove(0)
 }
 
 #[track_caller]

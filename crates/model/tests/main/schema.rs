@@ -74,6 +74,18 @@ fn wrong_jobs_do_not_pass() {
         ("schedule", json!({ "type": "cron" })),
         ("schedule", json!({ "type": "interval", "every": 0 })),
         ("schedule", json!({ "type": "once" })),
+        ("schedule", json!([])),
+        ("schedule", json!([{ "type": "cron" }])),
+        (
+            "schedule",
+            json!({ "type": "interval", "every": 60, "exclude": "x" }),
+        ),
+        ("expectFirings", json!({ "year": 2027 })),
+        ("expectFirings", json!([{ "year": 2027, "count": -1 }])),
+        ("after", json!([{ "on": "always" }])),
+        ("after", json!([{ "job": "b", "on": "never" }])),
+        ("priority", json!(101)),
+        ("concurrency", json!({ "queue": { "max": 0 } })),
     ];
     for (key, value) in wrong {
         let mut job = job.clone();
@@ -98,6 +110,10 @@ fn what_is_read_passes_and_reads_again_as_the_same_job() {
         "schedule: {type: date, run_date: '2027-01-01T00:00:00.5', timezone: Europe/Oslo}\n",
         "limits: {memory: 1.5 GiB, cpuTime: 1m, output: 5}\nonInterrupted: retry\n",
         "notifications: {onSuccess: [a], onFailure: [{b: c}]}\nenvironment: {A: ''}\n",
+        "schedule: [{type: cron, expression: '@daily', exclude: [a, b]}, {type: interval, every: 90s}]\n",
+        "schedule: [{type: interval, every: 1d, startDate: '2027-01-01 00:00'}]\nexpectFirings: [{year: 2027, count: 365}, {year: 2026, count: 0}]\n",
+        "priority: -5\nafter: [{job: b}, {job: c, on: failure}]\n",
+        "concurrency: {policy: queue, key: k, queue: {max: 3, maxAge: 90s}}\n",
         "concurrency: {limit: 9, policy: replace}\ncatchUp: {policy: all, window: 1d, max: 5}\n",
         "metadata: {n: 1.5, big: 99999999999999999999, t: \"a\\tb\\u0007\", '': []}\ndescription: x\n",
     ];

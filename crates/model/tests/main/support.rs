@@ -1,5 +1,11 @@
 //! Job types as fixtures, samples, and short ways to say what is expected.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use jobcell_model::plan::{Calendars, Plan};
+use jobcell_model::schedule::{Schedule, Trigger};
 use jobcell_model::{JobDocument, JobTypeSchema, Problem, Severity, parse_job};
 use serde_json::json;
 
@@ -134,4 +140,45 @@ pub(crate) fn sample(name: &str) -> String {
         .find(|(found, _)| found == name)
         .unwrap()
         .1
+}
+
+/// A schedule with this trigger and nothing else.
+pub(crate) fn schedule(trigger: Trigger, timezone: Tz) -> Schedule {
+    Schedule {
+        trigger,
+        timezone,
+        start_date: None,
+        end_date: None,
+        jitter: Duration::ZERO,
+        exclude: Vec::new(),
+    }
+}
+
+/// The plan of one cron expression.
+#[track_caller]
+pub(crate) fn cron_plan(expression: &str, zone: Tz) -> Plan {
+    let schedule = schedule(Trigger::Cron(expression.to_owned()), zone);
+    let plan = Plan::new(&[schedule], b"job", DateTime::UNIX_EPOCH, &Calendars::new());
+    plan.unwrap_or_else(|error| panic!("{expression}: {error}"))
+}
+
+/// An instant in RFC 3339.
+#[track_caller]
+pub(crate) fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// The first firings after an instant: local time, and what is special.
+#[track_caller]
+pub(crate) fn fires(zone: &str, expression: &str, after: &str, expected: &[&str]) {
+    let plan = cron_plan(expression, zone.parse().unwrap());
+    let firings = plan.after(at(after)).take(expected.len());
+    let told: Vec<String> = firings
+        .map(|firing| {
+            let reasons: Vec<String> = firing.reasons.iter().map(ToString::to_string).collect();
+            let told = format!("{} {}", firing.local().to_rfc3339(), reasons.join("; "));
+            told.trim().to_owned()
+        })
+        .collect();
+    assert_eq!(told, expected, "{expression} in {zone}");
 }
