@@ -115,7 +115,7 @@ fn history_rows_carry_every_field() {
     let server = Server::start(&folder.path().join("data"));
     server.create(
         "id: H\nname: H\ntype: PowerShell\nexecutionMode: inline\ninlineScript: |\n  \
-         Write-Host \"out\"\n  exit 3\nretryPolicy: {maxRetries: 2, retryDelay: 1}\n",
+         Write-Host \"out\"\n  exit 3\nretryPolicy: {maxRetries: 2, retryDelay: 3600}\n",
     );
     let ran = server.post("/api/v2/jobs/H/run").json();
     assert_eq!(
@@ -129,7 +129,11 @@ fn history_rows_carry_every_field() {
         &history,
         &["success", "job_id", "execution_history", "total_count"],
     );
-    let row = &history["execution_history"][0];
+    // The newest is the retry that waits; the one before is the run.
+    let rows = history["execution_history"].as_array().unwrap();
+    assert_eq!(rows[0]["status"], "pending", "{history}");
+    assert_eq!(rows[0]["parent_execution_id"], ran["execution_id"]);
+    let row = &rows[1];
     has_all(
         row,
         &[

@@ -9,6 +9,7 @@ mod crash;
 mod malformed;
 mod rest;
 mod samples;
+mod schedule;
 mod seed_guide;
 mod shutdown;
 mod tidy;

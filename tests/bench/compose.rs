@@ -102,6 +102,7 @@ pub(crate) async fn job_server(folder: &Path) {
         clock: Arc::new(SystemClock),
         job_types: JobTypes::new(plugins).unwrap(),
         limits: RunLimits::default(),
+        workers: 64,
         server_info: "bench".to_owned(),
     })
     .await

@@ -100,7 +100,7 @@ async fn cancel(
     ExecutionPath(id): ExecutionPath,
     OptionalBody(_): OptionalBody,
 ) -> Result<impl IntoResponse, ApiError> {
-    match api.engine().cancel_run(id, ACTOR) {
+    match api.engine().cancel_run(id, ACTOR).await {
         Ok(()) => {
             let message = format!(
                 "the run is being ended; /api/v2/executions/{id} says `cancelled` once all of it \
@@ -114,6 +114,7 @@ async fn cancel(
             });
             Ok((StatusCode::ACCEPTED, reply))
         }
+        Err(CancelError::Storage(error)) => Err(error.into()),
         Err(error @ CancelError::NotRunning(_)) => {
             let execution = api.engine().store().execution(id).await?;
             let execution = execution.ok_or_else(|| not_found(id))?;

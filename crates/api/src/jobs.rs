@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use jobcell_engine::{JobChange, NewJob, SaveJobError};
-use jobcell_model::{JobId, JobRecord, Problem, StoredJob};
+use jobcell_model::{JobId, Problem, StoredJob};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -75,7 +75,7 @@ struct Created<'a> {
 async fn create(State(api): State<Api>, body: JobBody) -> Result<impl IntoResponse, ApiError> {
     let (new, mut warnings) = new_job(body)?;
     let job = api.engine().create_job(new).await?.record;
-    warnings.extend(doubts(&api, &job));
+    warnings.extend(api.engine().doubts(&job));
     let headers = [
         (LOCATION, format!("/api/v2/jobs/{}", job.job_id)),
         (ETAG, etag(job.revision)),
@@ -118,14 +118,6 @@ fn new_job(body: JobBody) -> Result<(NewJob, Vec<Problem>), ApiError> {
         created_by: ACTOR.to_owned(),
     };
     Ok((new, members.rest()))
-}
-
-/// What is doubtful in the YAML of a job that was stored just now.
-fn doubts(api: &Api, job: &JobRecord) -> Vec<Problem> {
-    api.engine()
-        .document(job)
-        .map(|document| document.warnings.clone())
-        .unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -209,7 +201,7 @@ async fn change(
         error => error.into(),
     })?;
     if new_yaml {
-        warnings.extend(doubts(&api, &stored.record));
+        warnings.extend(api.engine().doubts(&stored.record));
     }
     let reply = Reply(Changed {
         success: true,

@@ -15,6 +15,7 @@ mod jobs;
 mod members;
 mod runs;
 mod samples;
+mod schedules;
 mod server;
 mod views;
 
@@ -122,6 +123,7 @@ pub fn router(engine: Engine, config: ApiConfig) -> Router {
     let api = Api::new(engine, config);
     let routes = Router::new()
         .merge(samples::routes())
+        .merge(schedules::routes())
         .merge(jobs::routes())
         .merge(runs::routes())
         .merge(history::routes())

@@ -127,7 +127,11 @@ pub(crate) struct JobView<'a> {
 
 impl<'a> From<&'a StoredJob> for JobView<'a> {
     fn from(job: &'a StoredJob) -> Self {
-        let StoredJob { record, statistics } = job;
+        let StoredJob {
+            record,
+            statistics,
+            next_scheduled_time,
+        } = job;
         Self {
             job_id: record.job_id,
             key: &record.key,
@@ -144,8 +148,7 @@ impl<'a> From<&'a StoredJob> for JobView<'a> {
             last_execution_id: statistics.last_execution_id,
             last_execution_status: statistics.last_execution_status,
             last_execution_time: statistics.last_execution_time.map(Into::into),
-            // Nothing fires schedules yet, so there is no next time to show.
-            next_scheduled_time: None,
+            next_scheduled_time: next_scheduled_time.map(Into::into),
             total_executions: statistics.total_executions,
             successful_executions: statistics.successful_executions,
             failed_executions: statistics.failed_executions,
@@ -263,6 +266,8 @@ pub(crate) struct ExecutionView<'a> {
     max_retries: u32,
     is_retry: bool,
     parent_execution_id: Option<ExecutionId>,
+    not_before: Option<Timestamp>,
+    blocked_by: Option<ExecutionId>,
 }
 
 impl<'a> ExecutionView<'a> {
@@ -299,6 +304,8 @@ impl<'a> ExecutionView<'a> {
             max_retries: execution.max_retries,
             is_retry: execution.is_retry,
             parent_execution_id: execution.parent_execution_id,
+            not_before: execution.not_before.map(Into::into),
+            blocked_by: execution.blocked_by,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
@@ -51,6 +52,51 @@ pub(crate) enum Command {
     Run(Run),
     /// Check job files and show what is wrong, with line and column
     Validate(Validate),
+    /// Show when jobs fire
+    Schedule {
+        #[command(subcommand)]
+        command: Schedule,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schedule {
+    /// List the instants of a schedule, each with what is special about it
+    Explain(Explain),
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub(crate) struct Explain {
+    /// Job file whose schedules are explained, or `-` for standard input
+    #[arg(group = "what")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Cron expression: 5 fields, 6 with leading seconds, or a name such as @daily;
+    /// weekdays count from Sunday, 0 and 7 are both Sunday
+    #[arg(long, value_name = "EXPR", group = "what")]
+    pub(crate) cron: Option<String>,
+
+    /// IANA zone that the expression is read in
+    #[arg(
+        long,
+        value_name = "TZ",
+        default_value = "UTC",
+        conflicts_with = "file"
+    )]
+    pub(crate) timezone: String,
+
+    /// List what is due after this instant (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<DateTime<Utc>>,
+
+    /// How many instants
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) count: u32,
+
+    /// How the list is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

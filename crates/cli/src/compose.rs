@@ -163,6 +163,7 @@ pub(crate) async fn engine(
         clock: Arc::new(SystemClock),
         job_types,
         limits: config.limits.resolve(),
+        workers: config.workers,
         server_info: server_info(),
     })
     .await

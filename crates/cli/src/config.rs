@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) script_folders: Vec<PathBuf>,
     /// Databases by name.
     pub(crate) connections: BTreeMap<String, Connection>,
+    /// How many runs that were scheduled or waited may go on at once.
+    pub(crate) workers: usize,
     /// Bounds of one run.
     pub(crate) limits: Limits,
 }
@@ -100,6 +102,7 @@ impl Default for Config {
             environment: BTreeMap::new(),
             script_folders: Vec::new(),
             connections: BTreeMap::new(),
+            workers: 64,
             limits: Limits::default(),
         }
     }
@@ -185,6 +188,7 @@ mod tests {
         assert_eq!(config.shutdown_grace, Config::default().shutdown_grace);
         assert_eq!(config.body_limit, Config::default().body_limit);
         assert_eq!(config.log.filter, Config::default().log.filter);
+        assert_eq!(config.workers, Config::default().workers);
     }
 
     #[test]

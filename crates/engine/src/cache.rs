@@ -4,8 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use jobcell_model::{JobDocument, JobId, JobRecord, JobRef};
+use chrono::TimeDelta;
+use jobcell_model::plan::Plan;
+use jobcell_model::{ConcurrencyPolicy, Execution, JobDocument, JobId, JobRecord, JobRef};
 use jobcell_plugin_host::Plugin;
+
+use crate::queue::Waiting;
 
 /// How many are kept. When there are more, the cache starts anew: simple, and
 /// rare enough to cost nothing.
@@ -16,7 +20,26 @@ pub(crate) struct PreparedJob {
     pub(crate) record: JobRecord,
     pub(crate) document: Arc<JobDocument>,
     pub(crate) configuration: String,
+    /// When it fires; none without a schedule.
+    pub(crate) plan: Option<Plan>,
     pub(crate) plugin: Plugin,
+}
+
+impl PreparedJob {
+    /// A run of it that waits. Waiting for a time, as a retry does, is no
+    /// waiting for a turn.
+    pub(crate) fn waiting(&self, execution: Execution) -> Waiting {
+        let spec = &self.document.spec;
+        let since = execution.not_before.unwrap_or(execution.start_time);
+        let most = TimeDelta::from_std(spec.concurrency.queue.max_age).ok();
+        let expires = most.and_then(|most| since.checked_add_signed(most));
+        let queued = spec.concurrency.policy == ConcurrencyPolicy::Queue;
+        Waiting {
+            execution,
+            priority: spec.priority,
+            expires: expires.filter(|_| queued),
+        }
+    }
 }
 
 #[derive(Default)]

@@ -97,6 +97,9 @@ pub enum CancelError {
     /// It is not going on here.
     #[error("the run {0} is not going on")]
     NotRunning(ExecutionId),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 /// A run ended, but its end could not be recorded. It will be closed as

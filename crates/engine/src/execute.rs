@@ -9,15 +9,19 @@ use jobcell_model::{
     ConcurrencyPolicy, Execution, ExecutionId, JobDocument, OutputSummary, Parameter, RunState,
 };
 use jobcell_plugin_host::{EffectGate, RunEnd, RunObserver, RunReport, RunRequest};
-use jobcell_store::{AdmitError, Finish, FinishError, RunAdmission, StorageError};
+use jobcell_store::{
+    AdmitError, Finish, FinishError, RunAdmission, StartError as StartPendingError, StorageError,
+};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::cache::PreparedJob;
+use crate::dispatch;
 use crate::error::{RunLost, StartError};
 use crate::jobs::CheckedJob;
-use crate::live::{CancelCause, LiveRun};
+use crate::live::{CancelCause, Listed, LiveRun};
+use crate::retry;
 use crate::runs::{RunOutcome, StartRequest};
 
 /// How often, and with which pause, the end of a run is offered to a store that
@@ -31,13 +35,17 @@ pub(crate) enum Begun {
     Stale,
     /// It may not run.
     Refused(StartError),
+    /// It was to wait no more: it has started or ended elsewhere.
+    Gone,
 }
 
 /// What one recorded run is made from.
 pub(crate) struct Ticket {
-    pub(crate) execution_id: ExecutionId,
-    pub(crate) request: StartRequest,
-    pub(crate) live: LiveRun,
+    /// Its row as it starts.
+    pub(crate) execution: Execution,
+    pub(crate) live: Listed,
+    /// Whether it has a row already, as one that waits.
+    pub(crate) waited: bool,
 }
 
 /// Runs a stored job from start record to finish record.
@@ -48,28 +56,24 @@ pub(crate) async fn recorded(
     admitted: oneshot::Sender<Result<(), Begun>>,
     finished: oneshot::Sender<Result<RunOutcome, RunLost>>,
 ) {
-    let id = ticket.execution_id;
-    let _listed = Listed {
-        shared: &shared,
-        id,
-    };
+    let execution = ticket.execution;
+    let mut listed = ticket.live;
+    let live = listed.run().clone();
     let started = Instant::now();
-    let execution = start_record(&shared, &job, &ticket);
     let (opener, gate) = EffectGate::closed();
-    let admission = shared.store.admit_run(RunAdmission {
-        execution: execution.clone(),
-        limit: limit(&job.document),
-    });
-    let request = run_request(&shared, &job, &execution, ticket.live.token(), gate);
+    let admission = admit(&shared, &job, execution.clone(), ticket.waited);
+    let request = run_request(&shared, &job, &execution, live.token(), gate);
     let admission = async {
         let result = admission.await;
         opener.settle(result.is_ok());
         if result.is_err() {
             // Nobody will record this run: what was begun of it is to stop.
-            ticket.live.token().cancel();
+            live.token().cancel();
         }
         let accepted = result.is_ok();
-        let result = result.map_err(|error| refusal(&job, error));
+        if accepted {
+            listed.started();
+        }
         // A caller that went away needs no answer.
         drop(admitted.send(result));
         accepted
@@ -79,8 +83,8 @@ pub(crate) async fn recorded(
         return;
     }
     let output = report.output.clone();
-    let execution = finish_record(&shared, &job, execution, report, started, &ticket.live);
-    let outcome = record_finish(&shared, RunOutcome { execution, output }).await;
+    let execution = finish_record(&shared, &job, execution, report, started, &live);
+    let outcome = record_finish(&shared, &job, &live, RunOutcome { execution, output }).await;
     // A caller that went away needs no answer either; the record stands.
     drop(finished.send(outcome));
 }
@@ -128,19 +132,28 @@ pub(crate) async fn unrecorded(
         .await
 }
 
-/// Takes a run off the list of live ones, however its task ends.
-struct Listed<'a> {
-    shared: &'a Shared,
-    id: ExecutionId,
-}
-
-impl Drop for Listed<'_> {
-    fn drop(&mut self) {
-        self.shared.live.remove(self.id);
+/// Records the start of a run, new or waiting.
+async fn admit(
+    shared: &Shared,
+    job: &PreparedJob,
+    execution: Execution,
+    waited: bool,
+) -> Result<(), Begun> {
+    let limit = limit(&job.document);
+    if waited {
+        let started = shared.store.start_pending(execution, limit).await;
+        return started.map_err(|error| match error {
+            StartPendingError::NotPending { .. } => Begun::Gone,
+            StartPendingError::Busy { execution_id } => busy(job, execution_id),
+            StartPendingError::Storage(error) => Begun::Refused(error.into()),
+        });
     }
+    let admission = RunAdmission { execution, limit };
+    let admitted = shared.store.admit_run(admission).await;
+    admitted.map_err(|error| refusal(job, error))
 }
 
-fn limit(document: &JobDocument) -> Option<u32> {
+pub(crate) fn limit(document: &JobDocument) -> Option<u32> {
     let concurrency = &document.spec.concurrency;
     match concurrency.policy {
         ConcurrencyPolicy::Allow => None,
@@ -151,15 +164,18 @@ fn limit(document: &JobDocument) -> Option<u32> {
 }
 
 fn refusal(job: &PreparedJob, error: AdmitError) -> Begun {
-    let key = || job.record.key.clone();
     match error {
         AdmitError::Changed { .. } | AdmitError::NotFound { .. } => Begun::Stale,
-        AdmitError::Busy { execution_id } => Begun::Refused(StartError::Busy {
-            key: key(),
-            execution_id,
-        }),
+        AdmitError::Busy { execution_id } => busy(job, execution_id),
         AdmitError::Storage(error) => Begun::Refused(error.into()),
     }
+}
+
+fn busy(job: &PreparedJob, execution_id: ExecutionId) -> Begun {
+    Begun::Refused(StartError::Busy {
+        key: job.record.key.clone(),
+        execution_id,
+    })
 }
 
 fn parameters(document: &JobDocument) -> Vec<(String, serde_json::Value)> {
@@ -170,18 +186,23 @@ fn parameters(document: &JobDocument) -> Vec<(String, serde_json::Value)> {
         .collect()
 }
 
-fn start_record(shared: &Shared, job: &PreparedJob, ticket: &Ticket) -> Execution {
+/// The row of a run of this job that starts now.
+pub(crate) fn start_record(
+    shared: &Shared,
+    job: &PreparedJob,
+    request: &StartRequest,
+) -> Execution {
     let spec = &job.document.spec;
     let record = &job.record;
     Execution {
-        execution_id: ticket.execution_id,
+        execution_id: ExecutionId::generate(),
         job_id: record.job_id,
         job_key: record.key.clone(),
         job_name: record.name.clone(),
         job_type: record.job_type.clone(),
         job_revision: record.revision,
         status: RunState::Running,
-        trigger: ticket.request.trigger,
+        trigger: request.trigger,
         scheduled_time: None,
         start_time: shared.clock.now(),
         end_time: None,
@@ -190,7 +211,7 @@ fn start_record(shared: &Shared, job: &PreparedJob, ticket: &Ticket) -> Executio
         error_code: None,
         return_code: None,
         step_results: Vec::new(),
-        executed_by: ticket.request.executed_by.clone(),
+        executed_by: request.executed_by.clone(),
         execution_timezone: spec.timezone().to_owned(),
         server_info: shared.server_info.clone(),
         plugin: job.plugin.identity().to_owned(),
@@ -200,7 +221,26 @@ fn start_record(shared: &Shared, job: &PreparedJob, ticket: &Ticket) -> Executio
         max_retries: spec.max_retries(),
         is_retry: false,
         parent_execution_id: None,
+        not_before: None,
+        blocked_by: None,
         output: OutputSummary::default(),
+    }
+}
+
+/// The row of a run that waited and starts now, of the job as it is now.
+pub(crate) fn resumed_record(shared: &Shared, job: &PreparedJob, waited: &Execution) -> Execution {
+    let request = StartRequest {
+        trigger: waited.trigger,
+        executed_by: waited.executed_by.clone(),
+    };
+    Execution {
+        execution_id: waited.execution_id,
+        scheduled_time: waited.scheduled_time,
+        retry_count: waited.retry_count,
+        is_retry: waited.is_retry,
+        parent_execution_id: waited.parent_execution_id,
+        not_before: waited.not_before,
+        ..start_record(shared, job, &request)
     }
 }
 
@@ -300,6 +340,11 @@ fn verdict(end: RunEnd, timeout: Duration, cause: Option<&CancelCause>) -> Verdi
                 let message = "the server was shut down while this run was going on".to_owned();
                 (RunState::Interrupted, None, because("interrupted", message))
             }
+            Some(CancelCause::Replaced(by)) => {
+                let message =
+                    format!("the run {by} took its place, as `concurrency.policy: replace` asks");
+                (RunState::Cancelled, None, because("replaced", message))
+            }
             Some(CancelCause::Person(by)) => (
                 RunState::Cancelled,
                 None,
@@ -314,19 +359,32 @@ fn verdict(end: RunEnd, timeout: Duration, cause: Option<&CancelCause>) -> Verdi
     }
 }
 
-async fn record_finish(shared: &Shared, outcome: RunOutcome) -> Result<RunOutcome, RunLost> {
+async fn record_finish(
+    shared: &Shared,
+    job: &PreparedJob,
+    live: &LiveRun,
+    outcome: RunOutcome,
+) -> Result<RunOutcome, RunLost> {
     let execution_id = outcome.execution.execution_id;
     let lost = |reason: String| RunLost {
         execution_id,
         reason,
     };
+    let spec = &job.document.spec;
+    let again = retry::next_attempt(&outcome.execution, spec, shared.clock.now());
     let finish = Finish {
         execution: outcome.execution.clone(),
         output: outcome.output.clone(),
+        then: again.clone().into_iter().collect(),
     };
     for attempt in 1..=FINISH_ATTEMPTS {
         match shared.store.finish_run(finish.clone()).await {
-            Ok(()) => return Ok(outcome),
+            Ok(()) => {
+                if let Some(execution) = again {
+                    hand_on(shared, job, live, execution).await;
+                }
+                return Ok(outcome);
+            }
             Err(FinishError::NotOpen { .. }) => {
                 return Err(lost("it was closed by somebody else".to_owned()));
             }
@@ -342,6 +400,20 @@ async fn record_finish(shared: &Shared, outcome: RunOutcome) -> Result<RunOutcom
     Err(lost(
         "the store failed for too long; see the server's log".to_owned(),
     ))
+}
+
+/// Queues the next attempt, unless somebody cancelled the run after its end was
+/// decided.
+async fn hand_on(shared: &Shared, job: &PreparedJob, live: &LiveRun, again: Execution) {
+    let Some(CancelCause::Person(by)) = live.cause() else {
+        return shared.queue.push(job.waiting(again));
+    };
+    let message = format!("cancelled by {by} before it started");
+    let runs = vec![again];
+    let closed = dispatch::close(shared, runs, RunState::Cancelled, "cancelled", &message);
+    if let Err(error) = closed.await {
+        tracing::error!(%error, "a cancelled retry can't be closed; the next start of the server tries it");
+    }
 }
 
 fn missing_plugin(job_type: &str) -> RunReport {

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use jobcell_model::{JobDocument, JobId, JobRecord, JobRef, Problem, Severity, StoredJob};
 use jobcell_plugin_host::bindings::types;
-use jobcell_store::{CreateJobError, ReplaceJobError, StorageError};
+use jobcell_store::{CreateJobError, PlannedFiring, ReplaceJobError, StorageError};
 
 use crate::Engine;
 use crate::error::{DeleteJobError, SaveJobError};
+use crate::{dispatch, planner, prepare};
 
 /// A job to be created.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +61,7 @@ impl Engine {
         let job_types = &self.0.job_types;
         let document = jobcell_model::parse_job(yaml, job_types.schemas())?;
         let mut warnings = document.warnings.clone();
+        warnings.extend(without_effect(&document));
         let mut errors = Vec::new();
         if let Some(plugin) = job_types.get(&document.spec.job_type) {
             let configuration = configuration_text(&document);
@@ -108,17 +112,20 @@ impl Engine {
             modified_date: now,
             created_by: new.created_by,
         };
+        let next = self.next_firing(&checked.document, &record, now)?;
         self.0
             .store
-            .create_job(record.clone())
+            .create_job(record.clone(), next)
             .await
             .map_err(|error| match error {
                 CreateJobError::KeyTaken { key, job_id } => SaveJobError::KeyTaken { key, job_id },
                 CreateJobError::Storage(error) => error.into(),
             })?;
+        self.0.replanned.notify_one();
         Ok(StoredJob {
             record,
             statistics: Default::default(),
+            next_scheduled_time: next.map(|next| next.nominal),
         })
     }
 
@@ -149,10 +156,17 @@ impl Engine {
         record.description = change.description.unwrap_or(record.description);
         record.enabled = change.enabled.unwrap_or(record.enabled);
         record.revision = read + 1;
-        record.modified_date = self.0.clock.now();
+        let now = self.0.clock.now();
+        record.modified_date = now;
+        // What is stored and can't be understood any more fires no more.
+        let document = self.document(&record).ok();
+        let next = match &document {
+            Some(document) => self.next_firing(document, &record, now)?,
+            None => None,
+        };
         self.0
             .store
-            .replace_job(record.clone(), read)
+            .replace_job(record.clone(), read, next)
             .await
             .map_err(|error| match error {
                 ReplaceJobError::NotFound { .. } => not_found(),
@@ -161,10 +175,32 @@ impl Engine {
                 ReplaceJobError::Storage(error) => error.into(),
             })?;
         self.0.prepared.forget(record.job_id);
+        self.0.replanned.notify_one();
+        if !record.enabled {
+            let (id, why) = (record.job_id, "its job was disabled");
+            dispatch::drop_waiting(&self.0, id, "job_disabled", why).await?;
+        }
         Ok(StoredJob {
             record,
             statistics: stored.statistics,
+            next_scheduled_time: next.map(|next| next.nominal),
         })
+    }
+
+    /// When a job fires next; none while it is disabled.
+    fn next_firing(
+        &self,
+        document: &JobDocument,
+        record: &JobRecord,
+        now: DateTime<Utc>,
+    ) -> Result<Option<PlannedFiring>, SaveJobError> {
+        if !record.enabled {
+            return Ok(None);
+        }
+        let plan = prepare::plan(document, record).map_err(SaveJobError::Invalid)?;
+        Ok(plan
+            .and_then(|plan| plan.next_after(now))
+            .map(planner::planned))
     }
 
     /// Removes a job. Runs that go on end as they would; history stays.
@@ -177,6 +213,8 @@ impl Engine {
         let job_id = stored.record.job_id;
         let existed = self.0.store.delete_job(job_id).await?;
         self.0.prepared.forget(job_id);
+        let why = "its job was deleted";
+        dispatch::drop_waiting(&self.0, job_id, "job_deleted", why).await?;
         if existed {
             Ok(job_id)
         } else {
@@ -205,6 +243,19 @@ impl Engine {
             .map(Arc::new)
     }
 
+    /// What is doubtful in a stored job, without its plugin's own doubts.
+    #[must_use]
+    pub fn doubts(&self, record: &JobRecord) -> Vec<Problem> {
+        self.document(record).map_or_else(
+            |_| Vec::new(),
+            |document| {
+                let mut doubts = document.warnings.clone();
+                doubts.extend(without_effect(&document));
+                doubts
+            },
+        )
+    }
+
     /// Takes over new YAML: what it says anew counts, what it repeats does not
     /// undo a change made beside it.
     async fn take_yaml(&self, record: &mut JobRecord, yaml: String) -> Result<(), SaveJobError> {
@@ -231,6 +282,33 @@ impl Engine {
 /// The job type's own keys as the plugin gets them.
 pub(crate) fn configuration_text(document: &JobDocument) -> String {
     serde_json::Value::Object(document.configuration.clone()).to_string()
+}
+
+/// Keys that are checked and stored, and that nothing heeds yet: who writes them
+/// is to know.
+fn without_effect(document: &JobDocument) -> Vec<Problem> {
+    let spec = &document.spec;
+    let written = [
+        ("/after", !spec.after.is_empty()),
+        ("/concurrency/key", spec.concurrency.key.is_some()),
+        ("/limits", !spec.limits.is_empty()),
+        ("/notifications", spec.notifications.is_some()),
+    ];
+    let written = written.into_iter().filter(|(_, there)| *there);
+    written
+        .map(|(pointer, _)| {
+            let location = document.locate(pointer);
+            Problem {
+                severity: Severity::Warning,
+                code: "no_effect",
+                pointer: pointer.to_owned(),
+                line: location.map(|at| at.line),
+                column: location.map(|at| at.column),
+                message: "this is checked and stored, and has no effect yet".to_owned(),
+                hint: None,
+            }
+        })
+        .collect()
 }
 
 fn locate(document: &JobDocument, problem: types::Problem) -> Problem {

@@ -7,16 +7,23 @@ pub mod error;
 pub mod job_types;
 
 mod cache;
+mod dispatch;
 mod execute;
 mod jobs;
 mod live;
+mod planner;
+mod prepare;
+mod queue;
 mod recover;
+mod retry;
 mod runs;
 mod shutdown;
 
 use std::sync::Arc;
 
 use jobcell_store::{StorageError, Store};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -36,6 +43,8 @@ pub struct EngineConfig {
     pub job_types: JobTypes,
     /// What a run may use unless its job asks for less.
     pub limits: jobcell_plugin_host::RunLimits,
+    /// How many runs that were scheduled or waited may go on at once.
+    pub workers: usize,
     /// Host name, system and version, kept with each run.
     pub server_info: String,
 }
@@ -48,6 +57,12 @@ struct Shared {
     server_info: String,
     prepared: cache::PreparedJobs,
     live: live::LiveRuns,
+    queue: queue::Queue,
+    workers: Arc<Semaphore>,
+    /// Told when a job fires at another time than before.
+    replanned: Notify,
+    /// Ends the planner and the dispatcher.
+    stop: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -56,7 +71,8 @@ struct Shared {
 pub struct Engine(Arc<Shared>);
 
 impl Engine {
-    /// Makes an engine and closes what an earlier process left running.
+    /// Makes an engine, closes what an earlier process left running, takes up
+    /// what it left waiting, and begins to fire what is due.
     ///
     /// # Errors
     /// When the store can't be read or written.
@@ -69,9 +85,20 @@ impl Engine {
             server_info: config.server_info,
             prepared: cache::PreparedJobs::default(),
             live: live::LiveRuns::default(),
+            queue: queue::Queue::default(),
+            workers: Arc::new(Semaphore::new(config.workers)),
+            replanned: Notify::new(),
+            stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }));
+        recover::take_up_waiting(&engine.0).await?;
         recover::close_interrupted(&engine.0).await?;
+        let shared = &engine.0;
+        let stop = || shared.stop.clone();
+        shared.tasks.spawn(planner::run(Arc::clone(shared), stop()));
+        shared
+            .tasks
+            .spawn(dispatch::run(Arc::clone(shared), stop()));
         Ok(engine)
     }
 

@@ -1,13 +1,38 @@
-//! Closes what an earlier process left running. Runs before anything else may
-//! start, so no run of this process can be among them.
+//! Closes what an earlier process left running, and takes up what it left
+//! waiting. Runs before anything else may start, so no run of this process can
+//! be among them.
 
-use jobcell_model::{RunOutput, RunState};
+use std::sync::Arc;
+
+use jobcell_model::{Execution, JobRef, RunOutput, RunState};
 use jobcell_store::{Finish, FinishError, StorageError};
+use tokio::task::JoinSet;
 
 use crate::Shared;
+use crate::prepare::prepare;
+use crate::queue::Waiting;
+use crate::retry;
 
-/// Records every run that was going on as interrupted.
-pub(crate) async fn close_interrupted(shared: &Shared) -> Result<(), StorageError> {
+/// Puts every run that waits where it is started from.
+pub(crate) async fn take_up_waiting(shared: &Shared) -> Result<(), StorageError> {
+    for execution in shared.store.pending_executions().await? {
+        let job = prepare(shared, &JobRef::Id(execution.job_id)).await;
+        shared.queue.push(match job {
+            Ok(job) => job.waiting(execution),
+            // Starting it says what is wrong.
+            Err(_) => Waiting {
+                execution,
+                priority: 0,
+                expires: None,
+            },
+        });
+    }
+    Ok(())
+}
+
+/// Records every run that was going on as interrupted, with the next attempt
+/// where its job asks for one.
+pub(crate) async fn close_interrupted(shared: &Arc<Shared>) -> Result<(), StorageError> {
     let open = shared.store.open_executions().await?;
     if open.is_empty() {
         return Ok(());
@@ -16,27 +41,39 @@ pub(crate) async fn close_interrupted(shared: &Shared) -> Result<(), StorageErro
         runs = open.len(),
         "closing runs that were going on when the server ended"
     );
-    let now = shared.clock.now();
-    let mut writes = tokio::task::JoinSet::new();
-    for mut execution in open {
-        execution.status = RunState::Interrupted;
-        execution.end_time = Some(now.max(execution.start_time));
-        execution.error_code = Some("interrupted".to_owned());
-        execution.error_message = Some("the server ended while this run was going on".to_owned());
-        let store = std::sync::Arc::clone(&shared.store);
-        let finish = Finish {
-            execution,
-            output: RunOutput::default(),
-        };
-        // Side by side, so that they share commits.
-        writes.spawn(async move { store.finish_run(finish).await });
+    // Side by side, so that they share commits.
+    let mut writes = JoinSet::new();
+    for execution in open {
+        writes.spawn(close(Arc::clone(shared), execution));
     }
     while let Some(written) = writes.join_next().await {
-        match written {
-            Ok(Ok(()) | Err(FinishError::NotOpen { .. })) => {}
-            Ok(Err(FinishError::Storage(error))) => return Err(error),
-            Err(_) => return Err(StorageError::Closed),
-        }
+        written.unwrap_or(Err(StorageError::Closed))?;
+    }
+    Ok(())
+}
+
+async fn close(shared: Arc<Shared>, mut execution: Execution) -> Result<(), StorageError> {
+    let now = shared.clock.now();
+    execution.status = RunState::Interrupted;
+    execution.end_time = Some(now.max(execution.start_time));
+    execution.error_code = Some("interrupted".to_owned());
+    execution.error_message = Some("the server ended while this run was going on".to_owned());
+    let job = prepare(&shared, &JobRef::Id(execution.job_id)).await.ok();
+    let again = job
+        .as_ref()
+        .and_then(|job| retry::next_attempt(&execution, &job.document.spec, now));
+    let finish = Finish {
+        execution,
+        output: RunOutput::default(),
+        then: again.clone().into_iter().collect(),
+    };
+    match shared.store.finish_run(finish).await {
+        Ok(()) => {}
+        Err(FinishError::NotOpen { .. }) => return Ok(()),
+        Err(FinishError::Storage(error)) => return Err(error),
+    }
+    if let (Some(execution), Some(job)) = (again, job) {
+        shared.queue.push(job.waiting(execution));
     }
     Ok(())
 }

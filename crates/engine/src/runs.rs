@@ -2,16 +2,26 @@
 
 use std::sync::Arc;
 
-use jobcell_model::{Execution, ExecutionId, JobId, JobRef, Parameter, RunOutput, Trigger};
+use chrono::{DateTime, Utc};
+use jobcell_model::plan::Firing;
+
+use jobcell_model::{
+    Execution, ExecutionId, JobId, JobRef, Parameter, RunOutput, RunState, Trigger,
+};
 use jobcell_plugin_host::{RunObserver, RunReport};
 use tokio::sync::oneshot;
 
 use crate::Engine;
 use crate::cache::PreparedJob;
+use crate::dispatch;
 use crate::error::{CancelError, RunLost, StartError};
 use crate::execute::{self, Begun};
-use crate::jobs::{CheckedJob, configuration_text};
-use crate::live::{CancelCause, LiveRun};
+use crate::jobs::CheckedJob;
+use crate::live::{CancelCause, Listed};
+use crate::prepare::prepare;
+
+/// How often a run is looked for that waits and is on no list yet.
+const ON_THE_WAY: usize = 1000;
 
 /// Asks for one run.
 #[derive(Debug, Clone)]
@@ -69,15 +79,15 @@ impl Engine {
     ) -> Result<StartedRun, StartError> {
         let mut prepared = match self.0.prepared.find(job) {
             Some(prepared) => prepared,
-            None => self.prepare(job).await?,
+            None => prepare(&self.0, job).await?,
         };
         loop {
             match self.begin(&prepared, &request).await {
                 Ok(started) => return Ok(started),
                 // The cache lags behind the store: look again, then decide.
-                Err(Begun::Stale) => {
+                Err(Begun::Stale | Begun::Gone) => {
                     self.0.prepared.forget(prepared.record.job_id);
-                    prepared = self.prepare(job).await?;
+                    prepared = prepare(&self.0, job).await?;
                 }
                 Err(Begun::Refused(error)) => return Err(error),
             }
@@ -96,19 +106,70 @@ impl Engine {
     }
 
     /// Ends a run before its time. Its end is recorded once all of it is gone.
+    /// One that waits never starts, nor does a retry that waits for it.
     ///
     /// # Errors
-    /// When it is not going on here.
-    pub fn cancel_run(&self, id: ExecutionId, by: &str) -> Result<(), CancelError> {
-        let run = self.0.live.get(id).ok_or(CancelError::NotRunning(id))?;
-        run.cancel(CancelCause::Person(by.to_owned()));
-        Ok(())
+    /// When it neither goes on here nor waits, or the storage fails.
+    pub async fn cancel_run(&self, id: ExecutionId, by: &str) -> Result<(), CancelError> {
+        let concerned =
+            |run: &Execution| run.execution_id == id || run.parent_execution_id == Some(id);
+        for _ in 0..ON_THE_WAY {
+            let waiting = self.0.queue.take_out(concerned);
+            if !waiting.is_empty() {
+                let message = format!("cancelled by {by} before it started");
+                let (status, code) = (RunState::Cancelled, "cancelled");
+                dispatch::close(&self.0, waiting, status, code, &message).await?;
+                return Ok(());
+            }
+            if let Some(run) = self.0.live.get(id) {
+                run.cancel(CancelCause::Person(by.to_owned()));
+                return Ok(());
+            }
+            // It may be on its way from one list to the other.
+            let pending = self.0.store.pending_executions().await?;
+            if !pending.iter().any(concerned) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        Err(CancelError::NotRunning(id))
+    }
+
+    /// When a stored job fires after `from`, enabled or not, and what calendars
+    /// keep it from; none without a schedule.
+    ///
+    /// # Errors
+    /// When there is no such job, it is not valid any more, or the storage fails.
+    pub async fn preview(
+        &self,
+        job: &JobRef,
+        from: DateTime<Utc>,
+        count: usize,
+    ) -> Result<Option<Vec<Firing>>, StartError> {
+        let prepared = prepare(&self.0, job).await?;
+        Ok(prepared.plan.as_ref().map(|plan| {
+            plan.between_with_excluded(from, DateTime::<Utc>::MAX_UTC)
+                .take(count)
+                .collect()
+        }))
+    }
+
+    /// The present instant, by the engine's clock.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
     }
 
     /// How many runs go on here.
     #[must_use]
     pub fn running(&self) -> usize {
         self.0.live.count()
+    }
+
+    /// How many runs wait to be started.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.queue.len()
     }
 
     async fn begin(
@@ -126,11 +187,9 @@ impl Engine {
             let key = prepared.record.key.clone();
             return Err(Begun::Refused(StartError::Disabled { key }));
         }
-        let execution_id = ExecutionId::generate();
-        let live: LiveRun = self
-            .0
-            .live
-            .add(execution_id)
+        let execution = execute::start_record(&self.0, prepared, request);
+        let execution_id = execution.execution_id;
+        let live = Listed::add(&self.0, execution_id, execution.job_id)
             .ok_or(Begun::Refused(StartError::ShuttingDown))?;
         let (admitted_sender, admitted) = oneshot::channel();
         let (finished_sender, finished) = oneshot::channel();
@@ -138,9 +197,9 @@ impl Engine {
             Arc::clone(&self.0),
             Arc::clone(prepared),
             execute::Ticket {
-                execution_id,
-                request: request.clone(),
+                execution,
                 live,
+                waited: false,
             },
             admitted_sender,
             finished_sender,
@@ -154,32 +213,5 @@ impl Engine {
             job_id: prepared.record.job_id,
             finished,
         })
-    }
-
-    async fn prepare(&self, job: &JobRef) -> Result<Arc<PreparedJob>, StartError> {
-        let stored = self.0.store.job(job).await?;
-        let record = stored
-            .ok_or_else(|| StartError::NotFound(job.clone()))?
-            .record;
-        let invalid = |problems| StartError::Invalid {
-            key: record.key.clone(),
-            problems,
-        };
-        let document = self.document(&record).map_err(invalid)?;
-        let Some(plugin) = self.0.job_types.get(&document.spec.job_type).cloned() else {
-            return Err(StartError::Invalid {
-                key: record.key,
-                problems: Vec::new(),
-            });
-        };
-        let configuration = configuration_text(&document);
-        let prepared = Arc::new(PreparedJob {
-            record,
-            document,
-            configuration,
-            plugin,
-        });
-        self.0.prepared.keep(Arc::clone(&prepared));
-        Ok(prepared)
     }
 }

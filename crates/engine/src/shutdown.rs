@@ -16,6 +16,7 @@ pub struct Drained {
 impl Engine {
     /// Lets no more runs start.
     pub fn close(&self) {
+        self.0.stop.cancel();
         self.0.live.close();
         self.0.tasks.close();
     }

@@ -169,6 +169,10 @@ pub struct Execution {
     pub is_retry: bool,
     /// The first attempt, when this is a retry.
     pub parent_execution_id: Option<ExecutionId>,
+    /// It does not start before, when it waits for a time.
+    pub not_before: Option<DateTime<Utc>>,
+    /// The run because of which this one never started.
+    pub blocked_by: Option<ExecutionId>,
     /// How much it wrote.
     pub output: OutputSummary,
 }

@@ -81,4 +81,6 @@ pub struct StoredJob {
     pub record: JobRecord,
     /// Its figures.
     pub statistics: JobStatistics,
+    /// The next instant of its schedule, when it is enabled and has one.
+    pub next_scheduled_time: Option<DateTime<Utc>>,
 }

@@ -58,7 +58,7 @@ fn bare_commits(folder: &Path) -> String {
 async fn pairs(path: &Path, clients: usize) -> String {
     let store = Arc::new(RedbStore::open(path, StoreOptions::default()).unwrap());
     let job = support::job("bench");
-    store.create_job(job.clone()).await.unwrap();
+    store.create_job(job.clone(), None).await.unwrap();
     let before = store.commit_metrics();
     let start = Instant::now();
     let tasks: Vec<_> = (0..clients)

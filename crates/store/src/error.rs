@@ -133,6 +133,41 @@ pub enum AdmitError {
     Storage(#[from] StorageError),
 }
 
+/// A firing can't be claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// The job is gone, was changed, or its firing was claimed already: look
+    /// again at what is due.
+    #[error("the job {job_id} has no such firing any more")]
+    Lost {
+        /// Which.
+        job_id: JobId,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// A run that waits can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It does not wait: it was never recorded, or has started or ended.
+    #[error("the run {execution_id} does not wait to be started")]
+    NotPending {
+        /// Which.
+        execution_id: ExecutionId,
+    },
+    /// As many runs of its job as may are going on.
+    #[error("the job is running already ({execution_id})")]
+    Busy {
+        /// The oldest of them.
+        execution_id: ExecutionId,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 /// A run can't be finished.
 #[derive(Debug, thiserror::Error)]
 pub enum FinishError {

@@ -6,10 +6,11 @@ use jobcell_model::{JobId, JobRecord, JobRef, JobStatistics, StoredJob};
 use redb::{ReadableTable, ReadableTableMetadata, Value};
 
 use crate::codec;
+use crate::due;
 use crate::error::{CreateJobError, ReplaceJobError, StorageError};
 use crate::failure::Failure;
 use crate::rows;
-use crate::store::Page;
+use crate::store::{Page, PlannedFiring};
 use crate::tables::{Id, Snapshot, WriteTables};
 use crate::writer::{Change, Operation, Stop};
 
@@ -18,16 +19,18 @@ pub(crate) struct CreateJob {
     job: JobRecord,
     row: Vec<u8>,
     statistics: Vec<u8>,
+    next: Option<PlannedFiring>,
 }
 
 impl CreateJob {
-    pub(crate) fn new(job: JobRecord) -> Result<Self, StorageError> {
+    pub(crate) fn new(job: JobRecord, next: Option<PlannedFiring>) -> Result<Self, StorageError> {
         let row = rows::encode_job(&job)?;
         let statistics = rows::encode_statistics(&JobStatistics::default())?;
         Ok(Self {
             job,
             row,
             statistics,
+            next,
         })
     }
 }
@@ -57,6 +60,7 @@ impl Operation for CreateJob {
         if self.job.enabled {
             tables.enabled_jobs.insert(id, ())?;
         }
+        due::plan(tables, self.job.job_id, self.next)?;
         Ok(Change::Made(()))
     }
 
@@ -71,15 +75,21 @@ pub(crate) struct ReplaceJob {
     job: JobRecord,
     row: Vec<u8>,
     expected_revision: u64,
+    next: Option<PlannedFiring>,
 }
 
 impl ReplaceJob {
-    pub(crate) fn new(job: JobRecord, expected_revision: u64) -> Result<Self, StorageError> {
+    pub(crate) fn new(
+        job: JobRecord,
+        expected_revision: u64,
+        next: Option<PlannedFiring>,
+    ) -> Result<Self, StorageError> {
         let row = rows::encode_job(&job)?;
         Ok(Self {
             job,
             row,
             expected_revision,
+            next,
         })
     }
 }
@@ -116,6 +126,7 @@ impl Operation for ReplaceJob {
             (true, false) => drop(tables.enabled_jobs.remove(id)?),
             _ => {}
         }
+        due::plan(tables, job_id, self.next)?;
         Ok(Change::Made(()))
     }
 }
@@ -137,6 +148,7 @@ impl Operation for DeleteJob {
         tables.job_keys.remove(job.key.as_str())?;
         tables.statistics.remove(id)?;
         tables.enabled_jobs.remove(id)?;
+        due::plan(tables, self.0, None)?;
         Ok(Change::Made(true))
     }
 }
@@ -232,5 +244,9 @@ fn load(snapshot: &Snapshot, id: JobId) -> Result<Option<StoredJob>, Failure> {
         Some(row) => rows::decode_statistics(row.value())?,
         None => return Err(codec::corrupt("job", "its statistics are missing").into()),
     };
-    Ok(Some(StoredJob { record, statistics }))
+    Ok(Some(StoredJob {
+        record,
+        statistics,
+        next_scheduled_time: due::of_job(snapshot, id)?.map(|planned| planned.nominal),
+    }))
 }

@@ -12,12 +12,14 @@
 extern crate self as jobcell_store;
 
 mod codec;
+mod due;
 pub mod error;
 mod failure;
 mod format;
 mod jobs;
 mod medium;
 mod output;
+mod pending;
 mod redb_store;
 mod rows;
 mod runs;
@@ -30,7 +32,11 @@ mod verify;
 mod writer;
 
 pub use error::{
-    AdmitError, CreateJobError, FinishError, OpenError, ReplaceJobError, StorageError,
+    AdmitError, ClaimError, CreateJobError, FinishError, OpenError, ReplaceJobError, StartError,
+    StorageError,
 };
 pub use redb_store::{RedbStore, StoreOptions};
-pub use store::{CommitMetrics, Finish, Page, RunAdmission, Store};
+pub use store::{
+    Claimed, CommitMetrics, DueFiring, Finish, FiringClaim, Page, PlannedFiring, RunAdmission,
+    Store, WhenFull,
+};

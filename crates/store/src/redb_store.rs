@@ -6,19 +6,26 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use jobcell_model::{Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob};
 use redb::DatabaseError;
 
+use crate::due::{self, ClaimFiring};
 use crate::error::{
-    AdmitError, CreateJobError, FinishError, OpenError, ReplaceJobError, StorageError,
+    AdmitError, ClaimError, CreateJobError, FinishError, OpenError, ReplaceJobError, StartError,
+    StorageError,
 };
 use crate::failure::{Failure, is_full};
 use crate::format::{self, FORMAT, Found};
 use crate::jobs::{self, CreateJob, DeleteJob, ReplaceJob};
 use crate::medium::{FileMedium, Medium, MemoryMedium};
+use crate::pending::{self, StartPending};
 use crate::runs::{self, AdmitRun, FinishRun};
 use crate::slot::{OpenFailure, Slot, damaged};
-use crate::store::{CommitMetrics, Finish, Page, RunAdmission, Store};
+use crate::store::{
+    Claimed, CommitMetrics, DueFiring, Finish, FiringClaim, Page, PlannedFiring, RunAdmission,
+    Store,
+};
 use crate::tables::{Snapshot, WriteTables};
 use crate::verify;
 use crate::writer::{Change, Operation, Stop, WriterHandle};
@@ -131,17 +138,22 @@ impl RedbStore {
 
 #[async_trait]
 impl Store for RedbStore {
-    async fn create_job(&self, job: JobRecord) -> Result<(), CreateJobError> {
-        self.writer.write(CreateJob::new(job)?).await
+    async fn create_job(
+        &self,
+        job: JobRecord,
+        next: Option<PlannedFiring>,
+    ) -> Result<(), CreateJobError> {
+        self.writer.write(CreateJob::new(job, next)?).await
     }
 
     async fn replace_job(
         &self,
         job: JobRecord,
         expected_revision: u64,
+        next: Option<PlannedFiring>,
     ) -> Result<(), ReplaceJobError> {
         self.writer
-            .write(ReplaceJob::new(job, expected_revision)?)
+            .write(ReplaceJob::new(job, expected_revision, next)?)
             .await
     }
 
@@ -172,6 +184,51 @@ impl Store for RedbStore {
 
     async fn admit_run(&self, run: RunAdmission) -> Result<(), AdmitError> {
         self.writer.write(AdmitRun::new(&run)?).await
+    }
+
+    async fn due_firings(
+        &self,
+        now: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<DueFiring>, StorageError> {
+        self.read("looking for what is due", |snapshot| {
+            due::due(snapshot, now, limit)
+        })
+        .await
+    }
+
+    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError> {
+        self.read("looking for what is due next", due::next_due)
+            .await
+    }
+
+    async fn claim_firing(&self, claim: FiringClaim) -> Result<Claimed, ClaimError> {
+        self.writer.write(ClaimFiring::new(claim)).await
+    }
+
+    async fn firing(
+        &self,
+        job_id: JobId,
+        nominal: DateTime<Utc>,
+    ) -> Result<Option<ExecutionId>, StorageError> {
+        self.read("looking for a firing", |snapshot| {
+            due::firing(snapshot, job_id, nominal)
+        })
+        .await
+    }
+
+    async fn pending_executions(&self) -> Result<Vec<Execution>, StorageError> {
+        self.read("listing runs that wait", pending::all).await
+    }
+
+    async fn start_pending(
+        &self,
+        execution: Execution,
+        limit: Option<u32>,
+    ) -> Result<(), StartError> {
+        self.writer
+            .write(StartPending::new(execution, limit)?)
+            .await
     }
 
     async fn finish_run(&self, run: Finish) -> Result<(), FinishError> {

@@ -103,6 +103,10 @@ struct ExecutionRow<'a> {
     is_retry: bool,
     #[serde(rename = "pe", default, skip_serializing_if = "Option::is_none")]
     parent_execution_id: Option<ExecutionId>,
+    #[serde(rename = "nb", default, skip_serializing_if = "Option::is_none")]
+    not_before: Option<Instant>,
+    #[serde(rename = "bb", default, skip_serializing_if = "Option::is_none")]
+    blocked_by: Option<ExecutionId>,
     /// Bytes of standard output, of standard error, and dropped ones.
     #[serde(rename = "o", default, skip_serializing_if = "is_nothing")]
     output: [u64; 3],
@@ -189,6 +193,8 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
         max_retries: row.max_retries,
         is_retry: row.is_retry,
         parent_execution_id: row.parent_execution_id,
+        not_before: instant(row.not_before)?,
+        blocked_by: row.blocked_by,
         output: OutputSummary {
             stdout_bytes,
             stderr_bytes,
@@ -289,6 +295,8 @@ fn execution_row(run: &Execution) -> ExecutionRow<'_> {
         max_retries: run.max_retries,
         is_retry: run.is_retry,
         parent_execution_id: run.parent_execution_id,
+        not_before: run.not_before.map(Instant::from),
+        blocked_by: run.blocked_by,
         output: [
             run.output.stdout_bytes,
             run.output.stderr_bytes,

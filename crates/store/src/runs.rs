@@ -10,6 +10,7 @@ use crate::error::{AdmitError, FinishError, StorageError};
 use crate::failure::Failure;
 use crate::jobs;
 use crate::output::{self, EncodedOutput};
+use crate::pending;
 use crate::rows;
 use crate::store::{Finish, Page, RunAdmission};
 use crate::tables::{Snapshot, WriteTables, job_run, runs_of, split_job_run};
@@ -105,16 +106,23 @@ pub(crate) struct FinishRun {
     execution: Execution,
     row: Vec<u8>,
     output: EncodedOutput,
+    then: Vec<(Execution, Vec<u8>)>,
 }
 
 impl FinishRun {
     pub(crate) async fn new(finish: Finish) -> Result<Self, StorageError> {
         let row = rows::encode_execution(&finish.execution)?;
         let output = EncodedOutput::new(finish.output).await?;
+        let then = finish.then.into_iter().map(|run| {
+            let row = rows::encode_execution(&run)?;
+            Ok((run, row))
+        });
+        let then = then.collect::<Result<_, StorageError>>()?;
         Ok(Self {
             execution: finish.execution,
             row,
             output,
+            then,
         })
     }
 
@@ -178,14 +186,14 @@ impl Operation for FinishRun {
             ..
         } = self.execution;
         let figures = self.figures(tables)?;
+        let key = job_run(job_id, execution_id);
         // Removing what is not there leaves no trace, so this checks and writes.
-        if tables
-            .open_runs
-            .remove(&job_run(job_id, execution_id))?
-            .is_none()
-        {
+        let had_started = tables.open_runs.remove(&key)?.is_some();
+        if !had_started && tables.pending_runs.remove(&key)?.is_none() {
             return self.given_again(tables);
         }
+        // What never started counts for nothing.
+        let figures = figures.filter(|_| had_started);
         tables
             .history
             .insert(execution_id.as_bytes(), self.row.as_slice())?;
@@ -195,6 +203,7 @@ impl Operation for FinishRun {
                 .insert(job_id.as_bytes(), figures.as_slice())?;
         }
         self.output.store(execution_id, tables)?;
+        pending::add(tables, &self.then)?;
         Ok(Change::Made(()))
     }
 }
@@ -254,7 +263,10 @@ pub(crate) fn open(snapshot: &Snapshot) -> Result<Vec<Execution>, Failure> {
     load_all(snapshot, &ids)
 }
 
-fn load_all(snapshot: &Snapshot, ids: &[ExecutionId]) -> Result<Vec<Execution>, Failure> {
+pub(crate) fn load_all(
+    snapshot: &Snapshot,
+    ids: &[ExecutionId],
+) -> Result<Vec<Execution>, Failure> {
     let history = snapshot.history()?;
     let mut runs = Vec::with_capacity(ids.len());
     for id in ids {

@@ -5,9 +5,12 @@
 //! A write that returned `Ok` is durable: it survives `kill -9` and power loss.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use jobcell_model::{Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob};
 
-use crate::error::{AdmitError, CreateJobError, FinishError, ReplaceJobError, StorageError};
+use crate::error::{
+    AdmitError, ClaimError, CreateJobError, FinishError, ReplaceJobError, StartError, StorageError,
+};
 
 /// Part of a list, newest first.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +37,71 @@ pub struct Finish {
     pub execution: Execution,
     /// What it wrote.
     pub output: RunOutput,
+    /// Runs that wait because of its end, such as a retry; recorded with it.
+    pub then: Vec<Execution>,
+}
+
+/// An instant of a job's schedule. Kept in whole milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedFiring {
+    /// The instant that it stands for, which is what it is known by.
+    pub nominal: DateTime<Utc>,
+    /// When it is to fire: later than that by the job's jitter.
+    pub due: DateTime<Utc>,
+}
+
+/// A firing whose time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueFiring {
+    /// Whose.
+    pub job_id: JobId,
+    /// Which.
+    pub planned: PlannedFiring,
+}
+
+/// What becomes of a firing whose job has as many runs as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is skipped.
+    Skip,
+    /// It waits, unless so many wait already.
+    Queue {
+        /// How many may wait.
+        max: u32,
+    },
+    /// It takes the place of the others.
+    Replace,
+}
+
+/// Claims what is due of one job.
+#[derive(Debug, Clone)]
+pub struct FiringClaim {
+    /// Whose.
+    pub job_id: JobId,
+    /// The revision of the job that the runs were made from.
+    pub revision: u64,
+    /// The firing that was found due.
+    pub planned: PlannedFiring,
+    /// What it becomes, oldest first: runs that wait, and rows of such as are
+    /// skipped. One whose instant was fired before is left out.
+    pub runs: Vec<Execution>,
+    /// How many runs of the job there may be at once; none for any number.
+    pub limit: Option<u32>,
+    /// What becomes of one too many.
+    pub when_full: WhenFull,
+    /// The next instant of the job's schedule.
+    pub next: Option<PlannedFiring>,
+}
+
+/// What a claim led to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Claimed {
+    /// Runs that wait to be started.
+    pub pending: Vec<Execution>,
+    /// Runs that were recorded as skipped.
+    pub skipped: Vec<Execution>,
+    /// Runs that are to make room.
+    pub replaced: Vec<ExecutionId>,
 }
 
 /// How writes shared commits, since the store was opened.
@@ -50,14 +118,20 @@ pub struct CommitMetrics {
 /// Durable storage of jobs and runs.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Adds a job whose `key` is new.
-    async fn create_job(&self, job: JobRecord) -> Result<(), CreateJobError>;
+    /// Adds a job whose `key` is new, with the next instant of its schedule.
+    async fn create_job(
+        &self,
+        job: JobRecord,
+        next: Option<PlannedFiring>,
+    ) -> Result<(), CreateJobError>;
 
-    /// Replaces a job that is still at `expected_revision`.
+    /// Replaces a job that is still at `expected_revision`, and the next
+    /// instant of its schedule.
     async fn replace_job(
         &self,
         job: JobRecord,
         expected_revision: u64,
+        next: Option<PlannedFiring>,
     ) -> Result<(), ReplaceJobError>;
 
     /// Removes a job; its history stays. False where there was none.
@@ -81,7 +155,39 @@ pub trait Store: Send + Sync + 'static {
     /// revision and that its limit allows one more, all in one step.
     async fn admit_run(&self, run: RunAdmission) -> Result<(), AdmitError>;
 
-    /// Records a run as ended, with its output and the job's figures.
+    /// The firings that are due at `now`, the longest overdue first.
+    async fn due_firings(
+        &self,
+        now: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<DueFiring>, StorageError>;
+
+    /// When the next firing of any job is due.
+    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError>;
+
+    /// Records a firing with what it becomes and the job's next instant, all
+    /// in one step. An instant of a job is fired once, whoever claims it.
+    async fn claim_firing(&self, claim: FiringClaim) -> Result<Claimed, ClaimError>;
+
+    /// The run that an instant of a job's schedule became.
+    async fn firing(
+        &self,
+        job_id: JobId,
+        nominal: DateTime<Utc>,
+    ) -> Result<Option<ExecutionId>, StorageError>;
+
+    /// Runs that wait to be started, oldest first.
+    async fn pending_executions(&self) -> Result<Vec<Execution>, StorageError>;
+
+    /// Records a run that waited as started, if its limit allows one more.
+    async fn start_pending(
+        &self,
+        execution: Execution,
+        limit: Option<u32>,
+    ) -> Result<(), StartError>;
+
+    /// Records a run as ended, with its output, the job's figures and the runs
+    /// that wait because of it. Also ends a run that waited.
     async fn finish_run(&self, run: Finish) -> Result<(), FinishError>;
 
     /// One run.

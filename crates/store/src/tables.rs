@@ -4,8 +4,13 @@
 use jobcell_model::{ExecutionId, JobId};
 use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransaction};
 
+use crate::due::PlannedRow;
 use crate::failure::Failure;
 
+/// When, then a job's id.
+pub(crate) type DueJob = &'static [u8; 24];
+/// A job's id, then an instant of its schedule.
+pub(crate) type JobInstant = &'static [u8; 24];
 /// The sixteen bytes of a UUID.
 pub(crate) type Id = &'static [u8; 16];
 /// A job's id, then a run's.
@@ -32,6 +37,16 @@ pub(crate) const RUNS_BY_JOB: TableDefinition<'_, JobRun, ()> =
 /// The runs that go on, by job.
 pub(crate) const OPEN_RUNS: TableDefinition<'_, JobRun, ()> =
     TableDefinition::new("open_executions");
+/// The runs that wait to start, by job.
+pub(crate) const PENDING_RUNS: TableDefinition<'_, JobRun, ()> =
+    TableDefinition::new("pending_executions");
+/// A job's id to the next instant of its schedule.
+pub(crate) const PLANNED: TableDefinition<'_, Id, &PlannedRow> =
+    TableDefinition::new("planned_firings");
+/// The same by time: what the planner sleeps by.
+pub(crate) const DUE: TableDefinition<'_, DueJob, ()> = TableDefinition::new("due_jobs");
+/// Every instant that was fired, to its run.
+pub(crate) const FIRINGS: TableDefinition<'_, JobInstant, Id> = TableDefinition::new("firings");
 /// What runs wrote, in pieces.
 pub(crate) const OUTPUT: TableDefinition<'_, RunPiece, &[u8]> =
     TableDefinition::new("execution_output");
@@ -47,6 +62,10 @@ pub(crate) struct WriteTables<'txn> {
     pub(crate) history: Table<'txn, Id, &'static [u8]>,
     pub(crate) runs_by_job: Table<'txn, JobRun, ()>,
     pub(crate) open_runs: Table<'txn, JobRun, ()>,
+    pub(crate) pending_runs: Table<'txn, JobRun, ()>,
+    pub(crate) planned: Table<'txn, Id, &'static PlannedRow>,
+    pub(crate) due: Table<'txn, DueJob, ()>,
+    pub(crate) firings: Table<'txn, JobInstant, Id>,
     pub(crate) output: Table<'txn, RunPiece, &'static [u8]>,
 }
 
@@ -61,6 +80,10 @@ impl<'txn> WriteTables<'txn> {
             history: transaction.open_table(HISTORY)?,
             runs_by_job: transaction.open_table(RUNS_BY_JOB)?,
             open_runs: transaction.open_table(OPEN_RUNS)?,
+            pending_runs: transaction.open_table(PENDING_RUNS)?,
+            planned: transaction.open_table(PLANNED)?,
+            due: transaction.open_table(DUE)?,
+            firings: transaction.open_table(FIRINGS)?,
             output: transaction.open_table(OUTPUT)?,
         })
     }
@@ -103,6 +126,22 @@ impl Snapshot {
         Ok(self.0.open_table(OPEN_RUNS)?)
     }
 
+    pub(crate) fn pending_runs(&self) -> Result<ReadOnlyTable<JobRun, ()>, Failure> {
+        Ok(self.0.open_table(PENDING_RUNS)?)
+    }
+
+    pub(crate) fn planned(&self) -> Result<ReadOnlyTable<Id, &'static PlannedRow>, Failure> {
+        Ok(self.0.open_table(PLANNED)?)
+    }
+
+    pub(crate) fn due(&self) -> Result<ReadOnlyTable<DueJob, ()>, Failure> {
+        Ok(self.0.open_table(DUE)?)
+    }
+
+    pub(crate) fn firings(&self) -> Result<ReadOnlyTable<JobInstant, Id>, Failure> {
+        Ok(self.0.open_table(FIRINGS)?)
+    }
+
     pub(crate) fn output(&self) -> Result<ReadOnlyTable<RunPiece, &'static [u8]>, Failure> {
         Ok(self.0.open_table(OUTPUT)?)
     }
@@ -143,6 +182,39 @@ pub(crate) fn split_run_piece(key: &[u8; 20]) -> (ExecutionId, u32) {
     run.copy_from_slice(&key[..16]);
     number.copy_from_slice(&key[16..]);
     (ExecutionId::from_bytes(run), u32::from_be_bytes(number))
+}
+
+/// The key of a job among those that are due, so that order is by time.
+pub(crate) fn due_job(millis: i64, job: JobId) -> [u8; 24] {
+    let mut key = [0; 24];
+    key[..8].copy_from_slice(&sortable(millis));
+    key[8..].copy_from_slice(job.as_bytes());
+    key
+}
+
+/// Takes the key of a job among those that are due apart.
+pub(crate) fn split_due_job(key: &[u8; 24]) -> (i64, JobId) {
+    let (mut at, mut job) = ([0; 8], [0; 16]);
+    at.copy_from_slice(&key[..8]);
+    job.copy_from_slice(&key[8..]);
+    (unsorted(at), JobId::from_bytes(job))
+}
+
+/// The key of one instant of a job's schedule.
+pub(crate) fn job_instant(job: JobId, millis: i64) -> [u8; 24] {
+    let mut key = [0; 24];
+    key[..16].copy_from_slice(job.as_bytes());
+    key[16..].copy_from_slice(&sortable(millis));
+    key
+}
+
+/// Bytes that sort as the numbers do, negative ones too.
+fn sortable(millis: i64) -> [u8; 8] {
+    (millis ^ i64::MIN).to_be_bytes()
+}
+
+fn unsorted(bytes: [u8; 8]) -> i64 {
+    i64::from_be_bytes(bytes) ^ i64::MIN
 }
 
 fn joined(first: [u8; 16], second: [u8; 16]) -> [u8; 32] {

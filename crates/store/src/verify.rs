@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use jobcell_model::{ExecutionId, JobId, RunState};
 use redb::{ReadableTable, ReadableTableMetadata};
 
+use crate::due;
 use crate::failure::Failure;
 use crate::output;
 use crate::rows;
-use crate::tables::{Snapshot, job_run, split_job_run, split_run_piece};
+use crate::tables::{Snapshot, due_job, job_run, split_job_run, split_run_piece};
 
 /// What does not fit, one sentence each.
 pub(crate) fn verify(snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
@@ -16,6 +17,7 @@ pub(crate) fn verify(snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
     jobs(snapshot, &mut found)?;
     let ended = runs(snapshot, &mut found)?;
     run_indexes(snapshot, &mut found)?;
+    plans(snapshot, &mut found)?;
     statistics(snapshot, &ended, &mut found)?;
     outputs(snapshot, &mut found)?;
     Ok(found)
@@ -70,6 +72,8 @@ fn jobs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> {
 /// Returns how many runs of each job started and ended.
 fn runs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<HashMap<JobId, u64>, Failure> {
     let (by_job, open) = (snapshot.runs_by_job()?, snapshot.open_runs()?);
+    let pending = snapshot.pending_runs()?;
+    let mut pending_count = 0;
     let mut ended = HashMap::new();
     let mut open_count = 0;
     for entry in snapshot.history()?.iter()? {
@@ -86,14 +90,22 @@ fn runs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<HashMap<JobId, u
         if by_job.get(&key)?.is_none() {
             found.push(format!("run {id}: it is missing among the runs of its job"));
         }
-        if open.get(&key)?.is_some() == run.status.is_final() {
-            let status = run.status.as_str();
+        let status = run.status.as_str();
+        if open.get(&key)?.is_some() != (run.status == RunState::Running) {
             found.push(format!(
                 "run {id}: the list of open runs is wrong, it is {status}"
             ));
         }
-        open_count += u64::from(!run.status.is_final());
-        if run.status.is_final() && run.status != RunState::Skipped {
+        if pending.get(&key)?.is_some() != (run.status == RunState::Pending) {
+            found.push(format!(
+                "run {id}: the list of runs that wait is wrong, it is {status}"
+            ));
+        }
+        open_count += u64::from(run.status == RunState::Running);
+        pending_count += u64::from(run.status == RunState::Pending);
+        // What was closed before it started is no run that ended.
+        let started = run.duration_seconds.is_some() || run.status == RunState::Interrupted;
+        if run.status.is_final() && run.status != RunState::Skipped && started {
             *ended.entry(run.job_id).or_insert(0) += 1;
         }
     }
@@ -104,12 +116,18 @@ fn runs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<HashMap<JobId, u
         snapshot.history()?.len()?,
     );
     expect_count(found, "open runs", open.len()?, open_count);
+    expect_count(found, "runs that wait", pending.len()?, pending_count);
     Ok(ended)
 }
 
 fn run_indexes(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> {
     let history = snapshot.history()?;
-    for table in [snapshot.runs_by_job()?, snapshot.open_runs()?] {
+    let tables = [
+        snapshot.runs_by_job()?,
+        snapshot.open_runs()?,
+        snapshot.pending_runs()?,
+    ];
+    for table in tables {
         for entry in table.iter()? {
             let (job, run) = split_job_run(entry?.0.value());
             if history.get(run.as_bytes())?.is_none() {
@@ -117,6 +135,38 @@ fn run_indexes(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failu
                     "run {run} of job {job}: an index names it, it has no row"
                 ));
             }
+        }
+    }
+    Ok(())
+}
+
+fn plans(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> {
+    let (planned, due, enabled) = (
+        snapshot.planned()?,
+        snapshot.due()?,
+        snapshot.enabled_jobs()?,
+    );
+    for entry in planned.iter()? {
+        let (id, row) = entry?;
+        let job = JobId::from_bytes(*id.value());
+        match due::decode(row.value()) {
+            Ok(next) if due.get(&due_job(due::millis(next.due), job))?.is_some() => {}
+            Ok(_) => found.push(format!(
+                "job {job}: its next firing is not among the due ones"
+            )),
+            Err(error) => found.push(format!("job {job}: {error}")),
+        }
+        if enabled.get(id.value())?.is_none() {
+            found.push(format!("job {job}: it is disabled, and has a next firing"));
+        }
+    }
+    expect_count(found, "due jobs", due.len()?, planned.len()?);
+    let history = snapshot.history()?;
+    for entry in snapshot.firings()?.iter()? {
+        let (_, run) = entry?;
+        if history.get(run.value())?.is_none() {
+            let run = ExecutionId::from_bytes(*run.value());
+            found.push(format!("run {run}: a firing names it, it has no row"));
         }
     }
     Ok(())

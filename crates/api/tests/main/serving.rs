@@ -136,7 +136,7 @@ async fn lets_a_run_finish_when_it_shuts_down_and_ends_idle_connections() {
         "no more connections are taken"
     );
 
-    engine.cancel_run(execution, "the test").unwrap();
+    engine.cancel_run(execution, "the test").await.unwrap();
     let reply = receive(&mut waiting).await;
     assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
     assert!(reply.contains("cancelled by the test"), "{reply}");

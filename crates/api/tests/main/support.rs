@@ -50,6 +50,7 @@ impl Service {
             clock: Arc::new(SystemClock),
             job_types: job_types(folder.path()),
             limits: RunLimits::default(),
+            workers: 64,
             server_info: "test-host; test-system; jobcell test".to_owned(),
         })
         .await

@@ -2,10 +2,11 @@
 
 mod demo;
 mod run;
+mod schedule;
 mod serve;
 mod validate;
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, Schedule};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::logging;
@@ -27,5 +28,8 @@ pub(crate) fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Demo => demo::run(&config),
         Command::Run(options) => run::run(options, &config),
         Command::Validate(options) => validate::run(&options, &config),
+        Command::Schedule {
+            command: Schedule::Explain(options),
+        } => schedule::explain(&options, &config),
     }
 }

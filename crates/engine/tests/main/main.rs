@@ -5,6 +5,9 @@
     reason = "a test that can't go on says so by a panic"
 )]
 
+mod concurrency;
 mod durable;
+mod firing;
 mod life;
+mod retries;
 mod support;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use jobcell_engine::{Engine, EngineConfig, JobTypes, ManualClock, NewJob, StartRequest};
 use jobcell_host_sql::{ConnectionConfig, SqlCapability, SqlConfig};
 use jobcell_model::{
@@ -13,8 +14,9 @@ use jobcell_model::{
 };
 use jobcell_plugin_host::{HostConfig, PluginHost, RunLimits};
 use jobcell_store::{
-    AdmitError, CommitMetrics, CreateJobError, Finish, FinishError, Page, RedbStore,
-    ReplaceJobError, RunAdmission, StorageError, Store,
+    AdmitError, ClaimError, Claimed, CommitMetrics, CreateJobError, DueFiring, Finish, FinishError,
+    FiringClaim, Page, PlannedFiring, RedbStore, ReplaceJobError, RunAdmission,
+    StartError as StartPendingError, StorageError, Store,
 };
 
 /// How long any one thing may take before a test gives up on it.
@@ -38,6 +40,11 @@ impl TestStore {
         })
     }
 
+    /// What does not fit in the store.
+    pub(crate) fn verify(&self) -> Vec<String> {
+        self.inner.verify().unwrap()
+    }
+
     /// Waits until the plugin is about to act, were it let.
     async fn plugin_is_ready(&self) {
         let ready = async {
@@ -54,12 +61,60 @@ impl TestStore {
 
 #[async_trait]
 impl Store for TestStore {
-    async fn create_job(&self, job: JobRecord) -> Result<(), CreateJobError> {
-        self.inner.create_job(job).await
+    async fn create_job(
+        &self,
+        job: JobRecord,
+        next: Option<PlannedFiring>,
+    ) -> Result<(), CreateJobError> {
+        self.inner.create_job(job, next).await
     }
 
-    async fn replace_job(&self, job: JobRecord, expected: u64) -> Result<(), ReplaceJobError> {
-        self.inner.replace_job(job, expected).await
+    async fn replace_job(
+        &self,
+        job: JobRecord,
+        expected: u64,
+        next: Option<PlannedFiring>,
+    ) -> Result<(), ReplaceJobError> {
+        self.inner.replace_job(job, expected, next).await
+    }
+
+    async fn due_firings(
+        &self,
+        now: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<DueFiring>, StorageError> {
+        self.inner.due_firings(now, limit).await
+    }
+
+    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError> {
+        self.inner.next_due().await
+    }
+
+    async fn claim_firing(&self, claim: FiringClaim) -> Result<Claimed, ClaimError> {
+        self.inner.claim_firing(claim).await
+    }
+
+    async fn firing(
+        &self,
+        job_id: JobId,
+        nominal: DateTime<Utc>,
+    ) -> Result<Option<ExecutionId>, StorageError> {
+        self.inner.firing(job_id, nominal).await
+    }
+
+    async fn pending_executions(&self) -> Result<Vec<Execution>, StorageError> {
+        self.inner.pending_executions().await
+    }
+
+    async fn start_pending(
+        &self,
+        execution: Execution,
+        limit: Option<u32>,
+    ) -> Result<(), StartPendingError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(StorageError::Full.into());
+        }
+        self.inner.start_pending(execution, limit).await
     }
 
     async fn delete_job(&self, job_id: JobId) -> Result<bool, StorageError> {
@@ -125,18 +180,33 @@ impl Store for TestStore {
     }
 }
 
-/// The instant that the tests' clock shows.
-pub(crate) fn noon() -> chrono::DateTime<chrono::Utc> {
-    "2026-11-25T12:00:00Z".parse().unwrap()
+/// The instant that the tests' clock shows at first.
+pub(crate) fn noon() -> DateTime<Utc> {
+    at("12:00:00")
 }
 
-/// An engine over this store, with its databases in this folder.
+/// A time of the tests' day.
+pub(crate) fn at(time: &str) -> DateTime<Utc> {
+    format!("2026-11-25T{time}Z").parse().unwrap()
+}
+
+/// An engine over this store at noon, with its databases in this folder.
 pub(crate) async fn engine(store: Arc<TestStore>, folder: &Path) -> Engine {
+    engine_at(store, folder, Arc::new(ManualClock::at(noon()))).await
+}
+
+/// The same with this clock.
+pub(crate) async fn engine_at(
+    store: Arc<TestStore>,
+    folder: &Path,
+    clock: Arc<ManualClock>,
+) -> Engine {
     Engine::start(EngineConfig {
         store,
-        clock: Arc::new(ManualClock::at(noon())),
+        clock,
         job_types: job_types(folder),
         limits: RunLimits::default(),
+        workers: 64,
         server_info: "test".to_owned(),
     })
     .await
@@ -168,15 +238,20 @@ fn job_types(folder: &Path) -> JobTypes {
 
 /// Stores an SQL job whose key is `job`.
 pub(crate) async fn create(engine: &Engine, query: &str, keys: &str) -> JobRef {
+    create_named(engine, "job", query, keys).await
+}
+
+/// Stores an SQL job.
+pub(crate) async fn create_named(engine: &Engine, key: &str, query: &str, keys: &str) -> JobRef {
     let query = query.replace('\n', "\n  ");
-    let yaml = format!("id: job\nname: Job\ntype: SQL\nquery: |\n  {query}\n{keys}");
+    let yaml = format!("id: {key}\nname: Job\ntype: SQL\nquery: |\n  {query}\n{keys}");
     let new = NewJob {
         yaml,
         created_by: "test".to_owned(),
         ..NewJob::default()
     };
     engine.create_job(new).await.unwrap();
-    JobRef::parse("job")
+    JobRef::parse(key)
 }
 
 /// Asks for a run.
@@ -184,5 +259,38 @@ pub(crate) fn by_hand() -> StartRequest {
     StartRequest {
         trigger: Trigger::Manual,
         executed_by: "test".to_owned(),
+    }
+}
+
+/// All runs of a job, oldest first.
+pub(crate) async fn runs(store: &TestStore, job: &JobRef) -> Vec<Execution> {
+    let job_id = store.job(job).await.unwrap().unwrap().record.job_id;
+    let mut page = store.history(job_id, None, 1000).await.unwrap().items;
+    page.reverse();
+    page
+}
+
+/// Waits until the runs of a job are as wanted, and gives them.
+pub(crate) async fn runs_when(
+    store: &TestStore,
+    job: &JobRef,
+    wanted: impl Fn(&[Execution]) -> bool,
+) -> Vec<Execution> {
+    let waiting = async {
+        loop {
+            let runs = runs(store, job).await;
+            if wanted(&runs) {
+                return runs;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, waiting).await {
+        Ok(runs) => runs,
+        Err(_) => {
+            let runs = runs(store, job).await;
+            let told = runs.iter().map(|run| (run.status, run.error_code.clone()));
+            panic!("not as wanted: {:?}", told.collect::<Vec<_>>());
+        }
     }
 }

@@ -17,7 +17,7 @@ async fn store_with(job: &JobRecord) -> (Arc<Disk>, RedbStore) {
         reserve_bytes: 1000,
         ..StoreOptions::default()
     });
-    store.create_job(job.clone()).await.unwrap();
+    store.create_job(job.clone(), None).await.unwrap();
     (disk, store)
 }
 
@@ -25,7 +25,7 @@ async fn store_with(job: &JobRecord) -> (Arc<Disk>, RedbStore) {
 async fn below_the_reserve_only_new_jobs_and_runs_are_refused() {
     let (kept, deleted) = (job("kept"), job("deleted"));
     let (disk, store) = store_with(&kept).await;
-    store.create_job(deleted.clone()).await.unwrap();
+    store.create_job(deleted.clone(), None).await.unwrap();
     let (going_on, late) = (run_of(&kept), run_of(&kept));
     store.admit_run(admission(&going_on, 2)).await.unwrap();
 
@@ -35,7 +35,7 @@ async fn below_the_reserve_only_new_jobs_and_runs_are_refused() {
         matches!(refused, Err(AdmitError::Storage(StorageError::Full))),
         "{refused:?}"
     );
-    let refused = store.create_job(job("late")).await;
+    let refused = store.create_job(job("late"), None).await;
     assert!(
         matches!(refused, Err(CreateJobError::Storage(StorageError::Full))),
         "{refused:?}"
@@ -47,7 +47,7 @@ async fn below_the_reserve_only_new_jobs_and_runs_are_refused() {
         revision: 2,
         ..kept.clone()
     };
-    store.replace_job(disabled.clone(), 1).await.unwrap();
+    store.replace_job(disabled.clone(), 1, None).await.unwrap();
     assert!(store.delete_job(deleted.job_id).await.unwrap());
 
     disk.set_free(1000);
@@ -55,7 +55,7 @@ async fn below_the_reserve_only_new_jobs_and_runs_are_refused() {
         .admit_run(admission(&run_of(&disabled), 2))
         .await
         .unwrap();
-    store.create_job(job("late")).await.unwrap();
+    store.create_job(job("late"), None).await.unwrap();
     assert_eq!(store.execution(late.execution_id).await.unwrap(), None);
     assert_eq!(store.verify().unwrap(), [""; 0]);
 }

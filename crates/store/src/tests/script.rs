@@ -91,7 +91,7 @@ fn noise(index: usize) -> u8 {
 /// Takes a step. Only the storage may refuse it.
 pub(super) async fn take(store: &RedbStore, step: &Step) -> Result<(), StorageError> {
     match step.clone() {
-        Step::Create(job) => match store.create_job(job).await {
+        Step::Create(job) => match store.create_job(job, None).await {
             Err(CreateJobError::Storage(error)) => Err(error),
             reply => {
                 reply.unwrap();
@@ -100,7 +100,7 @@ pub(super) async fn take(store: &RedbStore, step: &Step) -> Result<(), StorageEr
         },
         Step::Replace(job) => {
             let read = job.revision - 1;
-            match store.replace_job(job, read).await {
+            match store.replace_job(job, read, None).await {
                 Err(ReplaceJobError::Storage(error)) => Err(error),
                 reply => {
                     reply.unwrap();

@@ -26,7 +26,7 @@ async fn writes_that_arrive_during_a_commit_share_the_next() {
     let disk = Disk::new();
     let store = disk.open(&StoreOptions::default());
     let backup = job("backup");
-    store.create_job(backup.clone()).await.unwrap();
+    store.create_job(backup.clone(), None).await.unwrap();
     let before = store.commit_metrics();
 
     disk.hold();
@@ -51,7 +51,7 @@ async fn one_that_is_refused_costs_the_others_nothing() {
     let disk = Disk::new();
     let store = disk.open(&StoreOptions::default());
     let backup = job("backup");
-    store.create_job(backup.clone()).await.unwrap();
+    store.create_job(backup.clone(), None).await.unwrap();
     let runs: Vec<_> = (0..5).map(|_| run_of(&backup)).collect();
 
     disk.hold();
@@ -77,7 +77,7 @@ async fn a_writer_that_went_away_changes_nothing_for_the_store() {
     let disk = Disk::new();
     let store = disk.open(&StoreOptions::default());
     let backup = job("backup");
-    store.create_job(backup.clone()).await.unwrap();
+    store.create_job(backup.clone(), None).await.unwrap();
     let (first, second) = (run_of(&backup), run_of(&backup));
     disk.hold();
     let waiting = begin(store.admit_run(admission(&first, 2)));
@@ -97,7 +97,7 @@ async fn closing_waits_for_the_writes_that_were_given() {
     let disk = Disk::new();
     let store = disk.open(&StoreOptions::default());
     let backup = job("backup");
-    store.create_job(backup.clone()).await.unwrap();
+    store.create_job(backup.clone(), None).await.unwrap();
     disk.hold();
     let runs: Vec<_> = (0..3).map(|_| run_of(&backup)).collect();
     let writings: Vec<_> = runs

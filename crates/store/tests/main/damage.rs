@@ -33,7 +33,7 @@ impl Sound {
         let store = RedbStore::open(path, StoreOptions::default()).unwrap();
         let job = job("backup");
         let (ended, open) = (run_of(&job), run_of(&job));
-        store.create_job(job.clone()).await.unwrap();
+        store.create_job(job.clone(), None).await.unwrap();
         store.admit_run(admission(&ended, 2)).await.unwrap();
         store.admit_run(admission(&open, 2)).await.unwrap();
         let end = finish(&ended, RunState::Success, &[b'x'; 5000]);
@@ -242,7 +242,7 @@ async fn use_all(store: &RedbStore, sound: &Sound) {
     drop(store.open_executions().await);
     let end = finish(&sound.open, RunState::Success, b"");
     drop(store.finish_run(end).await);
-    drop(store.create_job(job("late")).await);
+    drop(store.create_job(job("late"), None).await);
     store.close().await;
 }
 

@@ -117,6 +117,7 @@ fn full_finish(run: Execution) -> Finish {
     Finish {
         execution,
         output: RunOutput { chunks },
+        then: Vec::new(),
     }
 }
 
@@ -130,7 +131,7 @@ async fn write_fixture() {
         ..job("deleted")
     };
     for job in content.jobs.iter().chain([&deleted]) {
-        store.create_job(job.clone()).await.unwrap();
+        store.create_job(job.clone(), None).await.unwrap();
     }
     for end in &content.ended {
         let started = Execution {
@@ -195,10 +196,12 @@ async fn a_store_of_format_1_opens_with_every_field() {
         StoredJob {
             record: plain,
             statistics: JobStatistics::default(),
+            next_scheduled_time: None,
         },
         StoredJob {
             record: full,
             statistics: figures,
+            next_scheduled_time: None,
         },
     ];
     assert_eq!(store.jobs(None, 10, false).await.unwrap().items, expected);

@@ -39,7 +39,7 @@ fn text(length: usize) -> Vec<u8> {
 
 async fn record(store: &RedbStore, output: RunOutput) -> ExecutionId {
     let job = job(&ExecutionId::generate().to_string());
-    store.create_job(job.clone()).await.unwrap();
+    store.create_job(job.clone(), None).await.unwrap();
     let run = run_of(&job);
     store.admit_run(admission(&run, 1)).await.unwrap();
     let mut end = finish(&run, RunState::Success, b"");

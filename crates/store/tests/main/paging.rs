@@ -40,7 +40,7 @@ async fn store_with_jobs(count: usize) -> (RedbStore, Vec<JobRecord>) {
     for number in 0..count {
         let mut job = job(&format!("job-{number}"));
         job.enabled = number % 3 != 0;
-        store.create_job(job.clone()).await.unwrap();
+        store.create_job(job.clone(), None).await.unwrap();
         jobs.insert(0, job);
     }
     (store, jobs)

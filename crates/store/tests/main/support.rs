@@ -60,6 +60,8 @@ pub(crate) fn run_of(job: &JobRecord) -> Execution {
         max_retries: 0,
         is_retry: false,
         parent_execution_id: None,
+        not_before: None,
+        blocked_by: None,
         output: OutputSummary::default(),
     }
 }
@@ -98,5 +100,6 @@ pub(crate) fn finish(run: &Execution, status: RunState, wrote: &[u8]) -> Finish 
         output: RunOutput {
             chunks: vec![chunk],
         },
+        then: Vec::new(),
     }
 }

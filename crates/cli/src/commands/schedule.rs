@@ -1,0 +1,115 @@
+//! `jobcell schedule explain`: when a schedule fires, by the planner's own code
+//! and without a server. Never waits for any of it.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use jobcell_model::plan::{Calendars, Firing, Plan, zone_database_version};
+use jobcell_model::schedule::{Schedule, Trigger};
+use serde_json::json;
+
+use super::validate::{read, storeless_engine};
+use crate::args::{Explain, Format};
+use crate::compose::{self, DataFolder};
+use crate::config::Config;
+use crate::exit::{Exit, Failure};
+use crate::problems;
+
+pub(super) fn explain(options: &Explain, config: &Config) -> Result<Exit, Failure> {
+    let from = options.from.unwrap_or_else(Utc::now);
+    let plan = match (&options.file, &options.cron) {
+        (Some(file), _) => of_file(file, config, from)?,
+        (None, cron) => of_expression(cron.as_deref().unwrap_or(""), &options.timezone, from)?,
+    };
+    let firings: Vec<Firing> = plan.after(from).take(options.count as usize).collect();
+    match options.format {
+        Format::Text => print_text(&firings),
+        Format::Json => print_json(&firings),
+    }
+    Ok(Exit::Success)
+}
+
+fn of_expression(cron: &str, zone: &str, anchor: DateTime<Utc>) -> Result<Plan, Failure> {
+    let timezone = zone.parse().map_err(|_| {
+        let hint = "use an IANA name such as Europe/Berlin, or UTC";
+        Failure::message(
+            Exit::Usage,
+            format!("the time zone `{zone}` is not known; {hint}"),
+        )
+    })?;
+    let schedule = Schedule {
+        trigger: Trigger::Cron(cron.to_owned()),
+        timezone,
+        start_date: None,
+        end_date: None,
+        jitter: std::time::Duration::ZERO,
+        exclude: Vec::new(),
+    };
+    Plan::new(&[schedule], &[], anchor, &Calendars::default())
+        .map_err(|error| Failure::new(Exit::InvalidJob, error))
+}
+
+fn of_file(
+    file: &std::path::Path,
+    config: &Config,
+    anchor: DateTime<Utc>,
+) -> Result<Plan, Failure> {
+    let name = file.display().to_string();
+    let invalid = |reason: String| Failure::message(Exit::InvalidJob, format!("{name}: {reason}"));
+    let text = read(file).map_err(invalid)?;
+    let data = DataFolder::choose(None, config)?;
+    let job_types = compose::job_types(config, &data)?;
+    let checked = compose::runtime()?.block_on(async {
+        let engine = storeless_engine(config, job_types).await?;
+        engine.check(&text).await.map_err(|found| {
+            let shown = problems::render(&name, &text, &found, false);
+            invalid(format!("it is not valid\n\n{shown}"))
+        })
+    })?;
+    let spec = &checked.document.spec;
+    if spec.schedules.is_empty() {
+        return Err(invalid("it has no `schedule`".to_owned()));
+    }
+    Plan::new(
+        &spec.schedules,
+        spec.id.as_bytes(),
+        anchor,
+        &Calendars::default(),
+    )
+    .map_err(|error| Failure::new(Exit::InvalidJob, error))
+}
+
+fn reasons(firing: &Firing) -> Vec<String> {
+    firing.reasons.iter().map(ToString::to_string).collect()
+}
+
+#[expect(clippy::print_stdout, reason = "the command's answer")]
+fn print_text(firings: &[Firing]) {
+    for firing in firings {
+        let local = firing.local().format("%a %F %T %Z (%:z)");
+        let utc = firing.nominal.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let reasons = reasons(firing);
+        let why = if reasons.is_empty() {
+            String::new()
+        } else {
+            format!("  {}", reasons.join("; "))
+        };
+        println!("{utc}  {local}{why}");
+    }
+    if firings.is_empty() {
+        println!("nothing fires any more");
+    }
+    println!("(zone database {})", zone_database_version());
+}
+
+#[expect(clippy::print_stdout, reason = "the command's answer")]
+fn print_json(firings: &[Firing]) {
+    let rows = firings.iter().map(|firing| {
+        json!({
+            "time": firing.nominal.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            "local_time": firing.local().to_rfc3339_opts(SecondsFormat::AutoSi, false),
+            "due": firing.due.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            "timezone": firing.zone.name(),
+            "reasons": reasons(firing),
+        })
+    });
+    println!("{:#}", serde_json::Value::from_iter(rows));
+}

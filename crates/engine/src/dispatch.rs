@@ -1,0 +1,192 @@
+//! Starts runs that wait, as soon as their time has come, their job allows it
+//! and there is a worker. Never decides that something fires.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use jobcell_model::{Execution, JobId, JobRef, RunOutput, RunState};
+use jobcell_store::{Finish, FinishError, StorageError};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::Shared;
+use crate::cache::PreparedJob;
+use crate::error::StartError;
+use crate::execute::{self, Begun, Ticket};
+use crate::live::{CancelCause, Listed, LiveRun};
+use crate::prepare::prepare;
+use crate::queue::Waiting;
+
+/// When a run is tried again that could not be started because of the storage.
+const AFTER_FAILURE: TimeDelta = TimeDelta::seconds(1);
+
+/// Starts what may start, until `cancel`.
+pub(crate) async fn run(shared: Arc<Shared>, cancel: CancellationToken) {
+    loop {
+        skip_expired(&shared).await;
+        start_all(&shared);
+        let wake = shared.queue.wakes_at();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return,
+            () = shared.queue.changed.notified() => {}
+            () = shared.clock.sleep_until(wake) => {}
+        }
+    }
+}
+
+async fn skip_expired(shared: &Shared) {
+    let expired = shared.queue.take_expired(shared.clock.now());
+    let message = "skipped because it had waited longer than `concurrency.queue.maxAge` allows";
+    let closed = close(shared, expired, RunState::Skipped, "queue_age", message);
+    if let Err(error) = closed.await {
+        tracing::error!(%error, "runs that waited too long can't be closed; the next start of the server tries");
+    }
+}
+
+fn start_all(shared: &Arc<Shared>) {
+    while let Ok(worker) = Arc::clone(&shared.workers).try_acquire_owned() {
+        let Some(waiting) = shared.queue.next(shared.clock.now()) else {
+            return;
+        };
+        let Execution {
+            execution_id,
+            job_id,
+            ..
+        } = waiting.execution;
+        // None when the server shuts down: its row waits for the next start.
+        let Some(live) = Listed::add(shared, execution_id, job_id) else {
+            return;
+        };
+        shared
+            .tasks
+            .spawn(start(Arc::clone(shared), waiting, live, worker));
+    }
+}
+
+/// Starts one run and stays with it to its end.
+async fn start(shared: Arc<Shared>, waiting: Waiting, live: Listed, worker: OwnedSemaphorePermit) {
+    let job_id = waiting.execution.job_id;
+    match prepare(&shared, &JobRef::Id(job_id)).await {
+        Ok(job) if job.record.enabled => carry_out(&shared, job, waiting, live).await,
+        Ok(_) => never(&shared, waiting, "job_disabled", "its job was disabled").await,
+        Err(StartError::NotFound(_)) => {
+            never(&shared, waiting, "job_deleted", "its job was deleted").await;
+        }
+        Err(error @ StartError::Invalid { .. }) => {
+            never(&shared, waiting, "job_invalid", &error.to_string()).await;
+        }
+        Err(error) => later(&shared, waiting, &error),
+    }
+    drop(worker);
+    shared.queue.changed.notify_one();
+}
+
+async fn carry_out(shared: &Arc<Shared>, job: Arc<PreparedJob>, waiting: Waiting, live: Listed) {
+    let run = live.run().clone();
+    let ticket = Ticket {
+        execution: execute::resumed_record(shared, &job, &waiting.execution),
+        live,
+        waited: true,
+    };
+    let (admitted, answer) = oneshot::channel();
+    let (finished, _) = oneshot::channel();
+    let job_id = waiting.execution.job_id;
+    let recorded = execute::recorded(Arc::clone(shared), job, ticket, admitted, finished);
+    let settled = async {
+        match answer.await {
+            Ok(Ok(())) | Ok(Err(Begun::Gone)) | Err(_) => shared.queue.settle(job_id),
+            Ok(Err(refused)) => put_back(shared, waiting, &run, refused).await,
+        }
+    };
+    tokio::join!(recorded, settled);
+}
+
+/// What becomes of a run that could not start now.
+async fn put_back(shared: &Shared, waiting: Waiting, run: &LiveRun, refused: Begun) {
+    let job_id = waiting.execution.job_id;
+    if let Some(CancelCause::Person(by)) = run.cause() {
+        let message = format!("cancelled by {by} before it started");
+        return end(shared, waiting, RunState::Cancelled, "cancelled", &message).await;
+    }
+    match refused {
+        Begun::Refused(StartError::Busy { .. }) => {
+            shared.queue.block(waiting);
+            // The run in its way may have ended since the store was asked.
+            if !shared.live.any_started_of(job_id) {
+                shared.queue.release(job_id);
+            }
+        }
+        Begun::Refused(error) => later(shared, waiting, &error),
+        Begun::Stale | Begun::Gone => {
+            shared.queue.push(waiting);
+            shared.queue.settle(job_id);
+        }
+    }
+}
+
+/// Tries again in a while: a full disk or the like passes.
+fn later(shared: &Shared, mut waiting: Waiting, error: &StartError) {
+    let execution_id = waiting.execution.execution_id;
+    tracing::error!(%execution_id, %error, "a run that waits can't be started yet");
+    waiting.execution.not_before = Some(shared.clock.now() + AFTER_FAILURE);
+    let job_id = waiting.execution.job_id;
+    shared.queue.push(waiting);
+    shared.queue.settle(job_id);
+}
+
+async fn never(shared: &Shared, waiting: Waiting, code: &str, why: &str) {
+    let message = format!("skipped because {why} before it started");
+    end(shared, waiting, RunState::Skipped, code, &message).await;
+}
+
+async fn end(shared: &Shared, waiting: Waiting, status: RunState, code: &str, message: &str) {
+    let job_id = waiting.execution.job_id;
+    let closed = close(shared, vec![waiting.execution], status, code, message);
+    if let Err(error) = closed.await {
+        tracing::error!(%error, "a run that will not start can't be closed; the next start of the server tries");
+    }
+    shared.queue.settle(job_id);
+}
+
+/// Closes runs of a job that wait: its schedule says no more that they run.
+pub(crate) async fn drop_waiting(
+    shared: &Shared,
+    job_id: JobId,
+    code: &str,
+    why: &str,
+) -> Result<(), StorageError> {
+    let waiting = shared.queue.take_out(|run| run.job_id == job_id);
+    let message = format!("skipped because {why} before it started");
+    close(shared, waiting, RunState::Skipped, code, &message).await
+}
+
+/// Records the end of runs that never started.
+pub(crate) async fn close(
+    shared: &Shared,
+    runs: Vec<Execution>,
+    status: RunState,
+    code: &str,
+    message: &str,
+) -> Result<(), StorageError> {
+    let now = shared.clock.now();
+    for mut execution in runs {
+        execution.status = status;
+        execution.end_time = Some(now.max(execution.start_time));
+        execution.error_code = Some(code.to_owned());
+        execution.error_message = Some(message.to_owned());
+        let finish = Finish {
+            execution,
+            output: RunOutput::default(),
+            then: Vec::new(),
+        };
+        match shared.store.finish_run(finish).await {
+            Ok(()) => {}
+            Err(error @ FinishError::NotOpen { .. }) => {
+                tracing::warn!(%error, "a run that waited was closed already");
+            }
+            Err(FinishError::Storage(error)) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Makes a stored job ready to run and to be planned, and keeps it so. Never
+//! trusts what it kept: whoever uses it has the store check the revision.
+
+use std::sync::Arc;
+
+use jobcell_model::plan::{Calendars, Plan};
+use jobcell_model::{JobDocument, JobRecord, JobRef, Problem, Severity};
+
+use crate::Shared;
+use crate::cache::PreparedJob;
+use crate::error::StartError;
+use crate::jobs::configuration_text;
+
+/// A job as the store has it now.
+pub(crate) async fn prepare(shared: &Shared, job: &JobRef) -> Result<Arc<PreparedJob>, StartError> {
+    let stored = shared.store.job(job).await?;
+    let record = stored
+        .ok_or_else(|| StartError::NotFound(job.clone()))?
+        .record;
+    if let Some(prepared) = shared.prepared.get(record.job_id, record.revision) {
+        return Ok(prepared);
+    }
+    let invalid = |problems| StartError::Invalid {
+        key: record.key.clone(),
+        problems,
+    };
+    let types = &shared.job_types;
+    let document = jobcell_model::parse_job(&record.yaml_configuration, types.schemas());
+    let document = Arc::new(document.map_err(invalid)?);
+    let Some(plugin) = types.get(&document.spec.job_type).cloned() else {
+        return Err(StartError::Invalid {
+            key: record.key,
+            problems: Vec::new(),
+        });
+    };
+    let configuration = configuration_text(&document);
+    let plan = plan(&document, &record).map_err(invalid)?;
+    let prepared = Arc::new(PreparedJob {
+        record,
+        document,
+        configuration,
+        plan,
+        plugin,
+    });
+    shared.prepared.keep(Arc::clone(&prepared));
+    Ok(prepared)
+}
+
+/// The plan of a job's schedules; none without any.
+///
+/// # Errors
+/// When the schedule can't be planned.
+pub(crate) fn plan(
+    document: &JobDocument,
+    record: &JobRecord,
+) -> Result<Option<Plan>, Vec<Problem>> {
+    let schedules = &document.spec.schedules;
+    if schedules.is_empty() {
+        return Ok(None);
+    }
+    let seed = record.job_id.as_bytes();
+    let plan = Plan::new(schedules, seed, record.created_date, &Calendars::default());
+    plan.map(Some).map_err(|error| {
+        let location = document.locate("/schedule");
+        vec![Problem {
+            severity: Severity::Error,
+            code: "bad_schedule",
+            pointer: "/schedule".to_owned(),
+            line: location.map(|at| at.line),
+            column: location.map(|at| at.column),
+            message: error.to_string(),
+            hint: None,
+        }]
+    })
+}
