@@ -12,4 +12,5 @@ mod samples;
 mod schedule;
 mod seed_guide;
 mod shutdown;
+mod sql;
 mod tidy;

@@ -130,9 +130,10 @@ pub(crate) fn job_types(config: &Config, data: &DataFolder) -> Result<JobTypes, 
     if data.exists() {
         process.clean_leftovers();
     }
-    let sql = SqlCapability::new(SqlConfig {
+    let connections = SqlConfig {
         connections: connections(config, data),
-    });
+    };
+    let sql = SqlCapability::with_options(connections, &config.sqlite.resolve());
     let host_config = HostConfig {
         cache_dir: data.exists().then(|| data.images()),
         ..HostConfig::default()

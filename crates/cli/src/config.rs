@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use jobcell_host_sql::SqliteOptions;
 use jobcell_plugin_host::RunLimits;
 use serde::{Deserialize, Deserializer};
 
@@ -42,8 +43,31 @@ pub(crate) struct Config {
     pub(crate) connections: BTreeMap<String, Connection>,
     /// How many runs that were scheduled or waited may go on at once.
     pub(crate) workers: usize,
+    /// How SQLite files are used, all alike.
+    pub(crate) sqlite: Sqlite,
     /// Bounds of one run.
     pub(crate) limits: Limits,
+}
+
+/// How SQLite files are used.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Sqlite {
+    memory: Option<ByteSize>,
+    #[serde(deserialize_with = "some_duration")]
+    busy_timeout: Option<Duration>,
+}
+
+impl Sqlite {
+    /// The options, with the defaults where nothing is set.
+    pub(crate) fn resolve(&self) -> SqliteOptions {
+        let usual = SqliteOptions::default();
+        SqliteOptions {
+            memory: self.memory.map_or(usual.memory, |size| size.as_u64()),
+            busy_timeout: self.busy_timeout.unwrap_or(usual.busy_timeout),
+            ..usual
+        }
+    }
 }
 
 /// What is logged and how.
@@ -103,6 +127,7 @@ impl Default for Config {
             script_folders: Vec::new(),
             connections: BTreeMap::new(),
             workers: 64,
+            sqlite: Sqlite::default(),
             limits: Limits::default(),
         }
     }
@@ -189,6 +214,7 @@ mod tests {
         assert_eq!(config.body_limit, Config::default().body_limit);
         assert_eq!(config.log.filter, Config::default().log.filter);
         assert_eq!(config.workers, Config::default().workers);
+        assert_eq!(config.sqlite.resolve(), SqliteOptions::default());
     }
 
     #[test]

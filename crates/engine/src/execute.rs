@@ -9,25 +9,17 @@ use jobcell_model::{
     ConcurrencyPolicy, Execution, ExecutionId, JobDocument, OutputSummary, Parameter, RunState,
 };
 use jobcell_plugin_host::{EffectGate, RunEnd, RunObserver, RunReport, RunRequest};
-use jobcell_store::{
-    AdmitError, Finish, FinishError, RunAdmission, StartError as StartPendingError, StorageError,
-};
+use jobcell_store::{AdmitError, RunAdmission, StartError as StartPendingError};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::cache::PreparedJob;
-use crate::dispatch;
 use crate::error::{RunLost, StartError};
+use crate::finish;
 use crate::jobs::CheckedJob;
 use crate::live::{CancelCause, Listed, LiveRun};
-use crate::retry;
 use crate::runs::{RunOutcome, StartRequest};
-
-/// How often, and with which pause, the end of a run is offered to a store that
-/// fails, for instance because its disk is full.
-const FINISH_ATTEMPTS: u32 = 60;
-const FINISH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a run did not begin.
 pub(crate) enum Begun {
@@ -84,9 +76,8 @@ pub(crate) async fn recorded(
     }
     let output = report.output.clone();
     let execution = finish_record(&shared, &job, execution, report, started, &live);
-    let outcome = record_finish(&shared, &job, &live, RunOutcome { execution, output }).await;
-    // A caller that went away needs no answer either; the record stands.
-    drop(finished.send(outcome));
+    let outcome = RunOutcome { execution, output };
+    finish::record(&shared, &job, &live, outcome, finished).await;
 }
 
 /// Runs a job that nobody records.
@@ -356,63 +347,6 @@ fn verdict(end: RunEnd, timeout: Duration, cause: Option<&CancelCause>) -> Verdi
                 because("cancelled", "cancelled".to_owned()),
             ),
         },
-    }
-}
-
-async fn record_finish(
-    shared: &Shared,
-    job: &PreparedJob,
-    live: &LiveRun,
-    outcome: RunOutcome,
-) -> Result<RunOutcome, RunLost> {
-    let execution_id = outcome.execution.execution_id;
-    let lost = |reason: String| RunLost {
-        execution_id,
-        reason,
-    };
-    let spec = &job.document.spec;
-    let again = retry::next_attempt(&outcome.execution, spec, shared.clock.now());
-    let finish = Finish {
-        execution: outcome.execution.clone(),
-        output: outcome.output.clone(),
-        then: again.clone().into_iter().collect(),
-    };
-    for attempt in 1..=FINISH_ATTEMPTS {
-        match shared.store.finish_run(finish.clone()).await {
-            Ok(()) => {
-                if let Some(execution) = again {
-                    hand_on(shared, job, live, execution).await;
-                }
-                return Ok(outcome);
-            }
-            Err(FinishError::NotOpen { .. }) => {
-                return Err(lost("it was closed by somebody else".to_owned()));
-            }
-            Err(FinishError::Storage(StorageError::Closed)) => {
-                return Err(lost("the store is closed".to_owned()));
-            }
-            Err(FinishError::Storage(error)) => {
-                tracing::error!(%execution_id, attempt, %error, "the end of a run can't be recorded yet");
-            }
-        }
-        tokio::time::sleep(FINISH_PAUSE).await;
-    }
-    Err(lost(
-        "the store failed for too long; see the server's log".to_owned(),
-    ))
-}
-
-/// Queues the next attempt, unless somebody cancelled the run after its end was
-/// decided.
-async fn hand_on(shared: &Shared, job: &PreparedJob, live: &LiveRun, again: Execution) {
-    let Some(CancelCause::Person(by)) = live.cause() else {
-        return shared.queue.push(job.waiting(again));
-    };
-    let message = format!("cancelled by {by} before it started");
-    let runs = vec![again];
-    let closed = dispatch::close(shared, runs, RunState::Cancelled, "cancelled", &message);
-    if let Err(error) = closed.await {
-        tracing::error!(%error, "a cancelled retry can't be closed; the next start of the server tries it");
     }
 }
 

@@ -9,6 +9,7 @@ pub mod job_types;
 mod cache;
 mod dispatch;
 mod execute;
+mod finish;
 mod jobs;
 mod live;
 mod planner;

@@ -94,18 +94,15 @@ impl ProcessRun {
         all
     }
 
-    fn launch(&self, draft: &Draft) -> Launch {
+    fn launch(&self, draft: &Draft, working_directory: PathBuf) -> Launch {
         let environment = self.environment(&draft.environment).into_iter();
-        let folder = draft.working_directory.as_deref();
         Launch {
             program: draft.program.clone(),
             arguments: draft.arguments.iter().map(Into::into).collect(),
             environment: environment
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
-            working_directory: folder
-                .unwrap_or(self.scratch.working_directory())
-                .to_owned(),
+            working_directory,
             stdin: draft.stdin.clone(),
             stdout: draft.stdout,
             stderr: draft.stderr,
@@ -291,12 +288,22 @@ impl HostCommand for ProcessRun {
         if std::mem::replace(&mut draft.started, true) {
             return Ok(Err(invalid(codes::MISUSE, "a command can be started once")));
         }
+        if let Err(failure) = self.scope.before_effect().await {
+            return Ok(Err(failure));
+        }
         let draft = self
             .resources
             .commands
             .get(&command.rep())
             .ok_or_else(gone)?;
-        let launch = self.launch(draft);
+        let folder = match &draft.working_directory {
+            Some(folder) => Ok(folder.clone()),
+            None => self.scratch.folder().map(Path::to_owned),
+        };
+        let launch = match folder {
+            Ok(folder) => self.launch(draft, folder),
+            Err(failure) => return Ok(Err(failure)),
+        };
         match Child::start(&launch, &self.scope).await {
             Ok(child) => {
                 self.started += 1;

@@ -38,11 +38,6 @@ impl Scratch {
         }
     }
 
-    /// Where a process works that was told no other folder.
-    pub(crate) fn working_directory(&self) -> &Path {
-        self.folder.as_ref().map_or(&self.root, TempDir::path)
-    }
-
     /// Writes a file and gives its path.
     pub(crate) fn write(&mut self, name: &str, contents: &[u8]) -> Result<PathBuf, Failure> {
         let plain = !name.is_empty()
@@ -79,7 +74,9 @@ impl Scratch {
         }
     }
 
-    fn folder(&mut self) -> Result<&Path, Failure> {
+    /// The folder, where a process works that was told no other. Made when it
+    /// is first needed.
+    pub(crate) fn folder(&mut self) -> Result<&Path, Failure> {
         if self.folder.is_none() {
             let mut builder = tempfile::Builder::new();
             builder.prefix(&self.prefix);
@@ -91,7 +88,7 @@ impl Scratch {
             self.in_use = lock(made.path());
             self.folder = Some(made);
         }
-        Ok(self.working_directory())
+        Ok(self.folder.as_ref().map_or(&self.root, TempDir::path))
     }
 }
 

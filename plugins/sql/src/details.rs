@@ -95,6 +95,15 @@ impl Details {
         self.set("error", error);
     }
 
+    /// The same without rows, which can be long.
+    pub(crate) fn without_rows(&self) -> Self {
+        let mut small = self.0.clone();
+        if small.remove("rows").is_some() {
+            small.insert("truncated".to_owned(), true.into());
+        }
+        Self(small)
+    }
+
     pub(crate) fn into_json(self) -> String {
         Json::Object(self.0).to_string()
     }

@@ -33,6 +33,11 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
     let data = DataFolder::at(folder.path().join("data"));
     data.create()?;
     let store = compose::open_store(&data)?;
+    // The samples write; they must not meet a database that somebody uses.
+    let config = &Config {
+        connections: Default::default(),
+        ..config.clone()
+    };
     let job_types = compose::job_types(config, &data)?;
     let exit = compose::runtime()?.block_on(async {
         let engine = compose::engine(config, job_types, Arc::clone(&store)).await?;

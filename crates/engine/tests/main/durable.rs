@@ -38,3 +38,35 @@ async fn a_run_whose_start_can_not_be_recorded_changes_nothing() {
         outcome.output.text()
     );
 }
+
+#[tokio::test]
+async fn an_end_that_can_not_be_recorded_is_recorded_later_and_blocks_nobody_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = TestStore::new(folder.path());
+    let engine = engine(store.clone(), folder.path()).await;
+    let job = create(&engine, "SELECT 1", "").await;
+    store.failing_ends.store(4, Ordering::SeqCst);
+    let started = engine.start_run(&job, by_hand()).await.unwrap();
+    let outcome = tokio::time::timeout(PATIENCE, started.finished())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(outcome.execution.status, RunState::Success);
+    assert!(store.open_executions().await.unwrap().is_empty());
+    let next = engine.start_run(&job, by_hand()).await.unwrap();
+    next.finished().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_a_storage_that_fails_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = TestStore::new(folder.path());
+    let engine = engine(store.clone(), folder.path()).await;
+    let job = create(&engine, "SELECT 1", "").await;
+    store.failing_ends.store(u32::MAX, Ordering::SeqCst);
+    let started = engine.start_run(&job, by_hand()).await.unwrap();
+    let drained = engine.drain(std::time::Duration::ZERO);
+    tokio::time::timeout(PATIENCE, drained).await.unwrap();
+    let lost = started.finished().await.unwrap_err();
+    assert!(lost.reason.contains("until the server ended"), "{lost}");
+}

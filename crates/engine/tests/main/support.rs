@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +25,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A store in memory whose disk can be full.
 pub(crate) struct TestStore {
     inner: RedbStore,
+    /// How many ends are refused before one is taken.
+    pub(crate) failing_ends: AtomicU32,
     /// Whether starts are refused.
     pub(crate) full: AtomicBool,
     /// The database that a run opens before its first effect.
@@ -35,6 +37,7 @@ impl TestStore {
     pub(crate) fn new(folder: &Path) -> Arc<Self> {
         Arc::new(Self {
             inner: RedbStore::in_memory().unwrap(),
+            failing_ends: AtomicU32::new(0),
             full: AtomicBool::new(false),
             database: database(folder),
         })
@@ -147,6 +150,11 @@ impl Store for TestStore {
     }
 
     async fn finish_run(&self, run: Finish) -> Result<(), FinishError> {
+        let failing = self.failing_ends.load(Ordering::SeqCst);
+        if failing > 0 {
+            self.failing_ends.store(failing - 1, Ordering::SeqCst);
+            return Err(StorageError::Full.into());
+        }
         self.inner.finish_run(run).await
     }
 
@@ -226,7 +234,7 @@ fn job_types(folder: &Path) -> JobTypes {
         connections: [("default".to_owned(), default)].into(),
     });
     let config = HostConfig {
-        cache_dir: Some(std::env::temp_dir().join("jobcell-engine-test-images")),
+        cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("images")),
         ..HostConfig::default()
     };
     let host = PluginHost::new(config, vec![Arc::new(sql)]).unwrap();

@@ -156,9 +156,11 @@ async fn a_command_starts_once() {
 #[tokio::test]
 async fn the_private_folder_is_made_when_needed_and_removed_at_the_end() {
     let mut fixture = Fixture::new();
+    assert_eq!(fixture.folders(), 0, "none is made for nothing");
     let child = fixture.start("pwd").await;
     fixture.wait(child).await.unwrap();
-    assert_eq!(fixture.folders(), 0, "none is made for nothing");
+    assert_eq!(fixture.folders(), 1, "a process works in its run's own");
+    assert!(fixture.text().contains("/run-"), "{}", fixture.text());
     let written = Host::write_private_file(fixture.run(), "a.txt".to_owned(), b"hi".to_vec());
     let file = PathBuf::from(written.await.unwrap().unwrap());
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;

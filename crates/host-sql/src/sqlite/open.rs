@@ -48,7 +48,7 @@ pub(crate) fn open(
     // full of temporary files would harm neighbours; memory has its own bound.
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
-         PRAGMA journal_size_limit = 67108864",
+         PRAGMA journal_size_limit = 4194304",
     )?;
     restrict(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);

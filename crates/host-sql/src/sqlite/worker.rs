@@ -108,6 +108,8 @@ pub(crate) struct Worker {
     session: Cell<u64>,
     /// Whether the present session left something that only closing can undo.
     marked: Cell<bool>,
+    /// A statement met a full disk.
+    full: Cell<bool>,
     /// Whether the present session changed rows.
     wrote: Cell<bool>,
     /// Whether an earlier one did, so that its counters can still be seen.
@@ -131,6 +133,7 @@ impl Worker {
             pool,
             session: Cell::new(0),
             marked: Cell::new(false),
+            full: Cell::new(false),
             wrote: Cell::new(false),
             wrote_before: Cell::new(false),
         }
@@ -163,6 +166,7 @@ impl Worker {
                         continue;
                     }
                     next = self.execute(&connection, work, &start, reply);
+                    self.give_back_room(&connection);
                 }
                 Command::Fetch { reply, .. } | Command::Close { reply } => {
                     let error = SqlError::Misuse("no cursor is open");
@@ -443,6 +447,7 @@ impl Worker {
         if was_open && let Err(error) = connection.execute_batch("ROLLBACK") {
             tracing::warn!(%error, "a transaction can't be rolled back; its connection is closed");
         }
+        self.give_back_room(connection);
         let clean = connection.is_autocommit() && !self.marked.get();
         if clean {
             lease.give_back();
@@ -454,6 +459,18 @@ impl Worker {
         clean
     }
 
+    /// After a statement met a full disk: shrinks the write-ahead log, which
+    /// still has the size that it grew to and may be what fills the disk.
+    fn give_back_room(&self, connection: &Connection) {
+        if !self.full.get() || !connection.is_autocommit() {
+            return;
+        }
+        self.full.set(false);
+        if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+            tracing::warn!(%error, "the write-ahead log of a database keeps the room that it took");
+        }
+    }
+
     /// Keeps what the sandbox saw of the session's own state.
     fn mark(&self) {
         if self.sandbox.traits().marks_session {
@@ -462,6 +479,8 @@ impl Worker {
     }
 
     fn explain(&self, error: rusqlite::Error, text: &str) -> SqlError {
+        let full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+        self.full.set(self.full.get() || full);
         match SqlError::from_sqlite(error, text, self.sandbox.take_denied()) {
             SqlError::Memory(_) => SqlError::Memory(self.opening.memory),
             other => other,
