@@ -7,6 +7,7 @@ mod harness;
 mod command_line;
 mod crash;
 mod malformed;
+mod processes;
 mod rest;
 mod samples;
 mod schedule;

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, repository, run, text};
+use crate::harness::{Server, jobcell, repository, text};
 
 fn sample_files() -> Vec<(String, String)> {
     let folder = repository().join("samples");
@@ -75,6 +75,9 @@ fn powershell_samples_run() {
         let id = server.create(&yaml);
         let outcome = server.post(&format!("/api/v2/jobs/{id}/run")).json();
         assert_eq!(outcome["success"], true, "{name}: {outcome}");
+        if name == "powershell-hello.yaml" {
+            assert_eq!(outcome["output"], "Good morning, Jobcell\n", "{outcome}");
+        }
         ran += 1;
     }
     assert!(ran >= 2, "there are PowerShell samples to run");
@@ -149,14 +152,41 @@ fn every_sample_passes_the_published_schema_and_mistakes_do_not() {
 #[test]
 fn the_demo_ends_well_and_shows_the_results() {
     let folder = tempfile::tempdir().unwrap();
-    let output = run(&["demo"], folder.path());
+    let (temporary, empty) = (folder.path().join("tmp"), folder.path().join("empty"));
+    fs::create_dir(&temporary).unwrap();
+    fs::create_dir(&empty).unwrap();
+    let output = jobcell()
+        .arg("demo")
+        .env("TMPDIR", &temporary)
+        .env("PATH", &empty)
+        .current_dir(&empty)
+        .output()
+        .unwrap();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
-    assert!(out.contains("rows"), "{out}");
-    assert!(out.contains("PowerShell"), "{out}");
+    let table = "| córdoba |       1 |       8.2 | 2026-11-19 03:00 |";
+    assert!(out.contains(table), "{out}");
+    assert!(
+        out.contains("PowerShell was not found on this machine: install"),
+        "{out}"
+    );
+    let lines = |name: &str, word: &str| {
+        let line = out
+            .lines()
+            .find(|line| line.trim_start().starts_with(name) && line.ends_with(word));
+        assert!(line.is_some(), "{name}: {word} is not in:\n{out}");
+    };
+    lines(
+        "powershell-hello.yaml",
+        "its tool is not installed on this machine",
+    );
+    lines("sql-inventory-report.yaml", "ran");
+    lines("sql-check.yaml", "ran");
     for (name, _) in sample_files() {
         assert!(out.contains(&name), "{name} is not shown:\n{out}");
     }
-    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
-    assert!(left.is_empty(), "the demo leaves nothing behind: {left:?}");
+    for left in [&temporary, &empty] {
+        let left: Vec<_> = fs::read_dir(left).unwrap().collect();
+        assert!(left.is_empty(), "the demo leaves nothing behind: {left:?}");
+    }
 }

@@ -76,7 +76,7 @@ impl Row {
         let shared = writes as f64 / commits as f64;
         let goal = if clients == 64 { "≥ 16" } else { "–" };
         Self([
-            format!("writes that share one fsync, {clients} clients"),
+            format!("runs that share one fsync, {clients} clients"),
             format!("{shared:.1}"),
             format!("{writes} writes in {commits} commits"),
             "–".to_owned(),

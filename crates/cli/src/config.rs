@@ -218,6 +218,42 @@ mod tests {
     }
 
     #[test]
+    fn every_limit_is_the_one_that_was_set() {
+        let text = "guestMemory: 1 MiB\ncomputeTime: 2s\nhostCalls: 3\noutputHead: 4 B\n\
+            outputTail: 5 B\nlogLine: 6 B\nsteps: 7\nstepDetails: 8 B\nprocesses: 9\n\
+            stopGrace: 10s\nsqlRows: 11\nsqlBytes: 12 B\nsqlConnections: 13\n";
+        let limits: Limits = serde_yaml::from_str(text).unwrap();
+        let expected = RunLimits {
+            guest_memory: 1 << 20,
+            compute_time: Duration::from_secs(2),
+            host_calls: 3,
+            output_head: 4,
+            output_tail: 5,
+            log_line: 6,
+            steps: 7,
+            step_details: 8,
+            processes: 9,
+            stop_grace: Duration::from_secs(10),
+            sql_rows: 11,
+            sql_bytes: 12,
+            sql_connections: 13,
+        };
+        assert_eq!(limits.resolve(), expected);
+    }
+
+    #[test]
+    fn limits_are_the_documented_ones_by_default() {
+        let limits = Limits::default().resolve();
+        assert_eq!(limits.guest_memory, 64 << 20);
+        assert_eq!(limits.compute_time, Duration::from_secs(10));
+        assert_eq!(limits.host_calls, 1_000_000);
+        assert_eq!((limits.output_head, limits.output_tail), (1 << 20, 1 << 20));
+        assert_eq!(limits.log_line, 16 << 10);
+        assert_eq!(limits.processes, 64);
+        assert_eq!((limits.sql_rows, limits.sql_bytes), (10_000, 16 << 20));
+    }
+
+    #[test]
     fn refuses_a_setting_that_it_does_not_know() {
         let error = serde_yaml::from_str::<Config>("limits:\n  guestMemori: 1 MiB\n").unwrap_err();
         assert!(error.to_string().contains("guestMemori"), "{error}");

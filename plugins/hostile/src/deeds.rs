@@ -37,6 +37,7 @@ pub(crate) fn carry_out(deed: &str) -> Result<(), Failure> {
             (0..64).for_each(|_| run_context::write(OutputStream::Stdout, &piece));
         }
         "print" | "env" => look_around(),
+        "count" => count(),
         "fail" => return Err(failure::other("on_purpose", "it failed on purpose")),
         "fail-oddly" => {
             let message = "first\nsecond \u{1b}[2J".to_owned() + &"x".repeat(1 << 20);
@@ -131,4 +132,12 @@ fn look_around() {
     println!("root {}", std::fs::read_dir("/").is_ok());
     println!("file {}", std::fs::read("/etc/passwd").is_ok());
     println!("write {}", std::fs::write("/tmp/hostile", "x").is_ok());
+}
+
+/// Counts how often this instance was run.
+fn count() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let runs = RUNS.fetch_add(1, Ordering::Relaxed) + 1;
+    run_context::write(OutputStream::Stdout, format!("run {runs}").as_bytes());
 }

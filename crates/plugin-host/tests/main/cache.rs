@@ -107,3 +107,22 @@ fn images_of_older_versions_are_removed() {
     assert!(folder.path().join(&other).exists());
     assert_eq!(images(folder.path()).len(), 2);
 }
+
+#[test]
+fn another_component_of_the_same_name_has_an_image_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    load(folder.path());
+    let first = images(folder.path());
+    let config = HostConfig {
+        cache_dir: Some(folder.path().to_owned()),
+        ..HostConfig::default()
+    };
+    let host = PluginHost::new(config, Vec::new()).unwrap();
+    // The same plugin with an empty custom section behind it, named `x`.
+    let mut other = jobcell_bundle::hostile().component.to_vec();
+    other.extend_from_slice(&[0, 2, 1, b'x']);
+    host.load("hostile", &other).unwrap();
+    let second = images(folder.path());
+    assert_eq!((first.len(), second.len()), (1, 1));
+    assert_ne!(first, second);
+}

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jobcell_plugin_host::{HostConfig, Plugin, PluginHost, RunEnd, RunLimits};
+use jobcell_plugin_host::{Allocation, HostConfig, Plugin, PluginHost, RunEnd, RunLimits};
 use tokio::task::JoinSet;
 
 use crate::support::{request, tight};
@@ -97,4 +97,20 @@ async fn a_run_that_is_dropped_gives_its_place_back() {
         "{:?}",
         next.end
     );
+}
+
+#[tokio::test]
+async fn every_run_has_an_instance_that_nobody_used_before() {
+    let (host, plugin) = host(1);
+    for _ in 0..3 {
+        let report = plugin.run(request("count", tight())).await;
+        assert_eq!(report.output.text(), "run 1");
+    }
+    assert_empty(&host);
+}
+
+#[test]
+fn instances_come_from_a_pool_where_the_system_has_room_for_one() {
+    let (host, _) = host(10);
+    assert_eq!(host.allocation(), Allocation::Pooling);
 }

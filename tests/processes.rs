@@ -1,0 +1,175 @@
+//! PowerShell jobs in the real binary, with a tool that tells how it was called
+//! and what became of it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Server, ServerOptions, eventually};
+
+/// A server whose PowerShell is this shell script.
+fn server(folder: &Path, script: &str, configuration: &str) -> Server {
+    let tool = folder.join("tool");
+    fs::write(&tool, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let tools = format!("tools: {{powershell: {}}}\n{configuration}", tool.display());
+    let options = ServerOptions {
+        configuration: Some(tools),
+        ..ServerOptions::default()
+    };
+    Server::start_with(&folder.join("data"), options)
+}
+
+fn script_job(script: &Path, keys: &str) -> String {
+    let path = script.display();
+    format!("id: s\nname: S\ntype: PowerShell\nexecutionMode: script\nscriptPath: {path}\n{keys}")
+}
+
+const INLINE: &str = "id: s\nname: S\ntype: PowerShell\nexecutionMode: inline\ninlineScript: x\n";
+
+fn script(folder: &Path) -> PathBuf {
+    let script = folder.join("job.ps1");
+    fs::write(&script, "Get-Date\n").unwrap();
+    fs::canonicalize(script).unwrap()
+}
+
+fn is_gone(id: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // What its new parent has not yet taken note of is a zombie, and dead.
+    let state = stat.rsplit(')').next().unwrap().trim_start().chars().next();
+    matches!(state, None | Some('Z'))
+}
+
+fn all_gone(output: &str) {
+    let ids: Vec<&str> = output.split_whitespace().collect();
+    assert_eq!(ids.len(), 2, "{output}");
+    for id in ids {
+        assert!(is_gone(id), "{id} is alive");
+    }
+}
+
+/// Says its own id and that of a child, and waits for ever.
+const LINGER: &str = "sleep 120 & echo $$ $!; wait";
+
+#[test]
+fn a_script_file_runs_in_place_with_its_policy_folder_and_parameters() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path(), "pwd; printf '%s\\n' \"$@\"", "");
+    let script = script(folder.path());
+    let work = fs::canonicalize(folder.path()).unwrap().join("work");
+    fs::create_dir(&work).unwrap();
+    let keys = format!(
+        "executionPolicy: RemoteSigned\nworkingDirectory: {}\nparameters: {{Name: two words}}\n",
+        work.display()
+    );
+    server.create(&script_job(&script, &keys));
+    let ran = server.post("/api/v2/jobs/s/run").json();
+    assert_eq!(ran["success"], true, "{ran}");
+    let lines: Vec<&str> = ran["output"].as_str().unwrap().lines().collect();
+    let expected = [
+        work.to_str().unwrap(),
+        "-NoProfile",
+        "-NonInteractive",
+        "-ExecutionPolicy",
+        "RemoteSigned",
+        "-File",
+        script.to_str().unwrap(),
+        "-Name",
+        "two words",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_script_outside_of_the_granted_folders_does_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path(), "echo ran", "scriptFolders: [/usr/share]\n");
+    server.create(&script_job(&script(folder.path()), ""));
+    let ran = server.post("/api/v2/jobs/s/run").json();
+    assert_eq!(ran["status"], "failed", "{ran}");
+    assert_eq!(ran["output"], "", "{ran}");
+    assert!(
+        ran["error"].as_str().unwrap().contains("scriptFolders"),
+        "{ran}"
+    );
+}
+
+#[test]
+fn a_timeout_is_recorded_once_all_of_the_group_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path(), LINGER, "");
+    server.create(&format!("{INLINE}timeout: 1\n"));
+    let ran = server.post("/api/v2/jobs/s/run").json();
+    assert_eq!(ran["status"], "timeout", "{ran}");
+    assert!(
+        ran["error"].as_str().unwrap().contains("`timeout` of 1 s"),
+        "{ran}"
+    );
+    all_gone(ran["output"].as_str().unwrap());
+}
+
+#[test]
+fn a_cancel_is_recorded_once_all_of_the_group_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let pids = folder.path().join("pids");
+    let linger = LINGER.replace(';', &format!(" | tee {};", pids.display()));
+    let server = server(folder.path(), &linger, "");
+    server.create(INLINE);
+    let started = server.post("/api/v2/jobs/s/run?wait=false").json();
+    let id = started["execution_id"].as_str().unwrap();
+    eventually("the processes", || {
+        let said = fs::read_to_string(&pids).unwrap_or_default();
+        (said.ends_with('\n')).then_some(())
+    });
+    server.post(&format!("/api/v2/executions/{id}/cancel"));
+    let run = eventually("the end", || {
+        let run = server.get(&format!("/api/v2/executions/{id}")).json()["execution"].clone();
+        (run["status"] != "running").then_some(run)
+    });
+    assert_eq!(run["status"], "cancelled", "{run}");
+    all_gone(run["output_log"].as_str().unwrap());
+}
+
+#[test]
+fn what_a_process_costs_is_recorded_and_its_zone_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let busy = "i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done\n\
+                head -c 90000000 /dev/zero | tail -c 85000000 > /dev/null";
+    let server = server(folder.path(), busy, "");
+    server.create(&format!(
+        "{INLINE}schedule: {{type: once, at: '2099-01-01T00:00:00', timezone: Europe/Oslo}}\n"
+    ));
+    let ran = server.post("/api/v2/jobs/s/run").json();
+    assert_eq!(ran["success"], true, "{ran}");
+    let row = server.get("/api/v2/jobs/s/history").json()["execution_history"][0].clone();
+    assert!(row["cpu_time_seconds"].as_f64().unwrap() >= 0.2, "{row}");
+    assert!(row["memory_usage_mb"].as_f64().unwrap() >= 70.0, "{row}");
+    assert_eq!(row["execution_timezone"], "Europe/Oslo");
+    assert_eq!(
+        (&row["executed_by"], &row["execution_mode"]),
+        (&json!("api"), &json!("manual"))
+    );
+    for filled in [
+        "start_time",
+        "end_time",
+        "duration_seconds",
+        "server_info",
+        "plugin",
+    ] {
+        assert_ne!(row[filled], Value::Null, "{filled}");
+    }
+}
+
+#[test]
+fn a_process_without_a_folder_works_in_its_runs_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path(), "pwd; echo left > here", "");
+    server.create(&script_job(&script(folder.path()), ""));
+    let ran = server.post("/api/v2/jobs/s/run").json();
+    let place = ran["output"].as_str().unwrap().trim();
+    let id = ran["execution_id"].as_str().unwrap();
+    assert!(place.contains(&format!("run-{id}")), "{ran}");
+    assert!(!Path::new(place).exists(), "it goes with the run");
+}
