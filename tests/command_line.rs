@@ -250,6 +250,23 @@ fn wrong_use_is_told_apart_and_explained() {
     fs::write(folder.path().join("good.yaml"), good).unwrap();
     let unknown = ["run", "good.yaml", "--data", "data", "--parameter", "x=1"];
     check(&unknown, 2, "the job has no parameter `x`");
+    fs::write(
+        folder.path().join("typo.yaml"),
+        "tools: {powershel: /bin/sh}\n",
+    )
+    .unwrap();
+    check(
+        &["demo", "--config", "typo.yaml"],
+        2,
+        "the tool `powershel`",
+    );
+    fs::write(folder.path().join("wide.yaml"), [0xff, 0xfe, b'i', 0]).unwrap();
+    check(
+        &["run", "wide.yaml", "--data", "data"],
+        3,
+        "save it as UTF-8",
+    );
+    check(&["run", "/dev/zero", "--data", "data"], 3, "1048576 bytes");
     check(&["demo", "--config", "bad.yaml"], 2, "limit");
     check(&["demo", "--config", "nowhere.yaml"], 2, "nowhere.yaml");
     check(&["demo", "--log", "nonsense=="], 2, "nonsense==");

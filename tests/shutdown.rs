@@ -117,3 +117,19 @@ fn a_second_signal_ends_what_still_runs() {
         "recorded by the old process: {run}"
     );
 }
+
+#[test]
+fn any_loopback_address_is_a_name_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = ServerOptions {
+        listen: Some("127.0.0.2:0"),
+        ..Default::default()
+    };
+    let server = Server::start_with(&folder.path().join("data"), options);
+    assert!(
+        server.url.starts_with("http://127.0.0.2:"),
+        "{}",
+        server.url
+    );
+    assert_eq!(server.get("/health/ready").status, 200);
+}

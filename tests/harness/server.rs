@@ -15,6 +15,8 @@ use super::{PATIENCE, jobcell, powershell};
 pub(crate) struct ServerOptions {
     /// Its configuration file's text; one that names PowerShell without it.
     pub(crate) configuration: Option<String>,
+    /// Where it listens; on 127.0.0.1 without.
+    pub(crate) listen: Option<&'static str>,
     /// Where everything that it logs goes; to the test's own without.
     pub(crate) log: Option<std::fs::File>,
 }
@@ -67,7 +69,8 @@ impl Server {
             command.stderr(log);
         }
         let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .args(["serve", "--listen", options.listen.unwrap_or("127.0.0.1:0")])
+            .arg("--data")
             .arg(data)
             .arg("--config")
             .arg(&configuration)

@@ -112,8 +112,8 @@ fn new_job(body: JobBody) -> Result<(NewJob, Vec<Problem>), ApiError> {
     })?;
     let new = NewJob {
         yaml,
-        name: members.filled("name")?,
-        description: members.text("description")?,
+        name: members.name()?,
+        description: members.description()?,
         enabled: members.switch("enabled")?,
         created_by: ACTOR.to_owned(),
     };
@@ -228,8 +228,8 @@ fn job_change(body: JobBody) -> Result<(JobChange, Vec<Problem>), ApiError> {
     };
     let change = JobChange {
         yaml: members.yaml()?,
-        name: members.filled("name")?,
-        description: members.text("description")?,
+        name: members.name()?,
+        description: members.description()?,
         enabled: members.switch("enabled")?,
         expected_revision: members.count("revision")?,
     };

@@ -9,6 +9,11 @@ use crate::error::ApiError;
 use crate::extract::shortened;
 use crate::views::warning;
 
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 255;
+/// The longest description, in bytes.
+const LONGEST_DESCRIPTION: usize = 64 << 10;
+
 /// The members of a JSON object that nobody has asked for yet.
 #[derive(Default)]
 pub(crate) struct Members(Map<String, Value>);
@@ -39,6 +44,32 @@ impl Members {
             return Err(ApiError::malformed("bad_member", error).with("member", name));
         }
         Ok(text)
+    }
+
+    /// A name, by the rules that a job's YAML has for it.
+    pub(crate) fn name(&mut self) -> Result<Option<String>, ApiError> {
+        let name = self.filled("name")?;
+        let reason = match &name {
+            Some(name) if name.chars().count() > LONGEST_NAME => "has more than 255 characters",
+            Some(name) if name.chars().any(char::is_control) => {
+                "has a line break or another control character"
+            }
+            _ => return Ok(name),
+        };
+        let error = format!("`name` {reason}; put what needs more room into `description`");
+        Err(ApiError::malformed("bad_member", error).with("member", "name"))
+    }
+
+    /// A description.
+    pub(crate) fn description(&mut self) -> Result<Option<String>, ApiError> {
+        let text = self.text("description")?;
+        let reason = match &text {
+            Some(text) if text.len() > LONGEST_DESCRIPTION => "has more than 65,536 bytes",
+            Some(text) if text.contains('\0') => "has a NUL character",
+            _ => return Ok(text),
+        };
+        let error = format!("`description` {reason}");
+        Err(ApiError::malformed("bad_member", error).with("member", "description"))
     }
 
     /// A boolean; none when it is missing or null.

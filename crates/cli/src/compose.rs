@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jobcell_engine::{Engine, EngineConfig, JobTypes, SystemClock};
 use jobcell_host_process::{ProcessCapability, ProcessConfig, Tools};
 use jobcell_host_sql::{ConnectionConfig, SqlCapability, SqlConfig};
-use jobcell_plugin_host::{HostConfig, PluginHost};
+use jobcell_plugin_host::{HostConfig, Plugin, PluginHost};
 use jobcell_store::{OpenError, RedbStore, Store, StoreOptions};
 
 use crate::config::Config;
@@ -150,7 +150,31 @@ pub(crate) fn job_types(config: &Config, data: &DataFolder) -> Result<JobTypes, 
             })?;
         plugins.push(plugin);
     }
+    check_roles(config, &plugins)?;
     JobTypes::new(plugins).map_err(|error| Failure::new(Exit::Internal, error))
+}
+
+/// Refuses tools that no plugin asks for, which are misspelt ones, and warns of
+/// such as are not there: better now than when a job fails at night.
+fn check_roles(config: &Config, plugins: &[Plugin]) -> Result<(), Failure> {
+    let roles: Vec<&str> = plugins
+        .iter()
+        .flat_map(|plugin| &plugin.description().requirements)
+        .filter(|asked| asked.capability == "process")
+        .map(|asked| asked.name.as_str())
+        .collect();
+    for (role, program) in &config.tools {
+        if !roles.contains(&role.as_str()) {
+            let known = roles.join(", ");
+            let message =
+                format!("no job type asks for the tool `{role}` under `tools`; there is {known}");
+            return Err(Failure::message(Exit::Usage, message));
+        }
+        if !program.is_file() {
+            tracing::warn!(role, program = %program.display(), "the program of a tool is no file; jobs that need it will fail");
+        }
+    }
+    Ok(())
 }
 
 /// Starts an engine over a store.

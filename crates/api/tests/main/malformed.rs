@@ -371,3 +371,24 @@ async fn survives_yaml_that_is_hostile() {
         reply.error(422, "invalid_job");
     }
 }
+
+#[tokio::test]
+async fn names_and_descriptions_in_json_follow_the_rules_of_the_yaml() {
+    let service = Service::start().await;
+    service.create(&sql_job("A", "SELECT 1")).await;
+    let long = "x".repeat(256);
+    for (member, value) in [
+        ("name", "a\0b"),
+        ("name", "a\nb"),
+        ("name", long.as_str()),
+        ("description", "a\0b"),
+    ] {
+        let body = json!({ member: value });
+        let change = service.send_json("PUT", "/api/v2/jobs/A", &body).await;
+        assert_eq!(change.error(400, "bad_member")["member"], member, "{body}");
+        let yaml = sql_job("B", "SELECT 1");
+        let body = json!({ "yaml_config": yaml, member: value });
+        let created = service.send_json("POST", "/api/v2/jobs", &body).await;
+        assert_eq!(created.error(400, "bad_member")["member"], member, "{body}");
+    }
+}

@@ -1,5 +1,6 @@
 //! `jobcell serve`: opens the store, listens, and ends in order.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,7 +118,11 @@ async fn serve(
     tracing::info!("ended");
     match served {
         Ok(Ok(())) => Ok(Exit::Success),
-        Ok(Err(error)) => Err(Failure::context(Exit::Unavailable, error, "serving failed")),
+        Ok(Err(error)) => {
+            // Their clients did not read; all else ended in order.
+            tracing::warn!(%error, "clients were cut off");
+            Ok(Exit::Success)
+        }
         Err(error) => Err(Failure::context(
             Exit::Internal,
             error,
@@ -143,8 +148,15 @@ async fn hurry(engine: Engine, stop_grace: Duration, mut signals: Signals) {
 
 fn api_config(config: &Config) -> ApiConfig {
     let samples = samples::ALL.iter();
+    // The address that it listens on is always a name of its own.
+    let own = match config.listen.ip() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
+    let mut allowed_hosts = config.allowed_hosts.clone();
+    allowed_hosts.push(own);
     ApiConfig {
-        allowed_hosts: config.allowed_hosts.clone(),
+        allowed_hosts,
         allowed_origins: config.allowed_origins.clone(),
         body_limit: usize::try_from(config.body_limit.as_u64()).unwrap_or(usize::MAX),
         samples: samples

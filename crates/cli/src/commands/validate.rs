@@ -14,6 +14,9 @@ use crate::exit::{Exit, Failure};
 use crate::out::say;
 use crate::problems;
 
+/// The most that is read of a job file, in bytes: what a job may have.
+const LARGEST: u64 = 1 << 20;
+
 pub(super) fn run(options: &Validate, config: &Config) -> Result<Exit, Failure> {
     let runtime = compose::runtime()?;
     let data = DataFolder::choose(None, config)?;
@@ -51,16 +54,24 @@ pub(super) async fn storeless_engine(
 
 /// Reads a job file; `-` is standard input.
 pub(super) fn read(file: &Path) -> Result<String, String> {
-    let bytes = if file == Path::new("-") {
-        let mut bytes = Vec::new();
+    let mut bytes = Vec::new();
+    let read = if file == Path::new("-") {
         std::io::stdin()
             .lock()
+            .take(LARGEST + 1)
             .read_to_end(&mut bytes)
-            .map(|_| bytes)
     } else {
-        std::fs::read(file)
+        std::fs::File::open(file).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
     };
-    let bytes = bytes.map_err(|error| format!("it can't be read: {error}"))?;
+    read.map_err(|error| format!("it can't be read: {error}"))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!(
+            "it has more than {LARGEST} bytes; a job may have no more"
+        ));
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err("it is UTF-16 text; save it as UTF-8".to_owned());
+    }
     String::from_utf8(bytes).map_err(|error| {
         format!(
             "it is not UTF-8 text (byte {})",
