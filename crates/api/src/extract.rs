@@ -112,17 +112,19 @@ impl Parameters {
         }
     }
 
-    /// How long a page is to be.
+    /// How long a page is to be. 0 is no limit, as it was in the original; there
+    /// is one all the same, and `next_cursor` leads on.
     pub(crate) fn limit(&mut self, usual: usize) -> Result<usize, ApiError> {
         let Some(text) = self.text("limit")? else {
             return Ok(usual);
         };
         match text.parse() {
-            Ok(limit) if (1..=PAGE_LIMIT).contains(&limit) => Ok(limit),
-            _ => Err(bad_parameter(
+            Ok(0) => Ok(PAGE_LIMIT),
+            Ok(limit) => Ok(limit.min(PAGE_LIMIT)),
+            Err(_) => Err(bad_parameter(
                 "limit",
                 &text,
-                format!("a number from 1 to {PAGE_LIMIT}"),
+                format!("a number; at most {PAGE_LIMIT} are given at a time"),
             )),
         }
     }

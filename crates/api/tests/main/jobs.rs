@@ -415,3 +415,16 @@ fn names(list: &Value) -> Vec<String> {
         .map(|job| job["key"].as_str().unwrap().to_owned())
         .collect()
 }
+
+#[tokio::test]
+async fn a_limit_of_zero_or_beyond_the_most_gives_as_many_as_there_may_be() {
+    let service = Service::start().await;
+    for key in ["A", "B", "C"] {
+        service.create(&sql_job(key, "SELECT 1")).await;
+    }
+    for limit in ["", "?limit=0", "?limit=1000000"] {
+        let list = service.get(&format!("/api/v2/jobs{limit}")).await.json();
+        assert_eq!(list["jobs"].as_array().unwrap().len(), 3, "{limit}");
+        assert_eq!(list["next_cursor"], Value::Null);
+    }
+}

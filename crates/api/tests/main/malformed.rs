@@ -204,9 +204,7 @@ async fn says_which_query_parameter_is_wrong() {
     let service = Service::start().await;
     service.create(&sql_job("A", "SELECT 1")).await;
     for (query, name) in [
-        ("/api/v2/jobs?limit=0", "limit"),
         ("/api/v2/jobs?limit=-1", "limit"),
-        ("/api/v2/jobs?limit=1001", "limit"),
         ("/api/v2/jobs?limit=ten", "limit"),
         ("/api/v2/jobs?limit=", "limit"),
         ("/api/v2/jobs?limit=99999999999999999999", "limit"),
