@@ -268,3 +268,52 @@ fn samples_have_the_originals_shape() {
         "the others besides"
     );
 }
+
+/// Every route of README's table that answers in JSON, well and badly called.
+#[test]
+fn every_reply_says_whether_it_is_a_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    let yaml = "id: A\nname: A\ntype: SQL\nquery: SELECT 1\n";
+    let id = server.create(yaml);
+    let run = server.post("/api/v2/jobs/A/run").json();
+    let run = run["execution_id"].as_str().unwrap().to_owned();
+    let gets = [
+        "/api/v2/jobs".to_owned(),
+        format!("/api/v2/jobs/{id}"),
+        "/api/v2/jobs/A/history".to_owned(),
+        "/api/v2/jobs/A/schedule/preview".to_owned(),
+        "/api/v2/jobs/samples".to_owned(),
+        format!("/api/v2/executions/{run}"),
+        "/api/v2/job-types".to_owned(),
+        "/health/live".to_owned(),
+        "/health/ready".to_owned(),
+    ];
+    for path in &gets {
+        let reply = server.get(path);
+        assert_eq!(
+            (reply.status, &reply.json()["success"]),
+            (200, &json!(true)),
+            "{path}"
+        );
+        let refused = server.delete(&format!("{path}/nowhere/at/all"));
+        assert_eq!(refused.json()["success"], false, "{path}");
+    }
+    let validated = server.post_json("/api/v2/jobs/validate", &json!({ "yaml_config": yaml }));
+    let changes = [
+        validated,
+        server.post("/api/v2/jobs/A/disable"),
+        server.post("/api/v2/jobs/A/enable"),
+        server.post("/api/v2/jobs/A/run?wait=false"),
+        server.put_json("/api/v2/jobs/A", &json!({ "name": "B" })),
+        server.delete("/api/v2/jobs/A"),
+    ];
+    for reply in changes {
+        assert_eq!(reply.json()["success"], true, "{}", reply.text);
+    }
+    let cancelled = server.post(&format!("/api/v2/executions/{run}/cancel"));
+    assert_eq!(
+        (cancelled.status, &cancelled.json()["success"]),
+        (409, &json!(false))
+    );
+}

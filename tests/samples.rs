@@ -190,3 +190,24 @@ fn the_demo_ends_well_and_shows_the_results() {
         assert!(left.is_empty(), "the demo leaves nothing behind: {left:?}");
     }
 }
+
+#[test]
+fn the_guides_jobs_are_as_the_guide_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    let served = server.get("/api/v2/jobs/samples").json()["samples"].clone();
+    for (slug, sample) in [
+        ("powershell", "powershell-health-check.yaml"),
+        ("sql", "sql-maintenance.yaml"),
+    ] {
+        let fixture = format!("tests/fixtures/guide-{slug}.yaml");
+        let guide = fs::read_to_string(repository().join(fixture)).unwrap();
+        let yaml = fs::read_to_string(repository().join("samples").join(sample)).unwrap();
+        let job = yaml
+            .split_inclusive('\n')
+            .skip_while(|line| line.starts_with('#'));
+        assert_eq!(job.collect::<String>(), guide, "{sample}");
+        let served = served[slug]["yaml_config"].as_str().unwrap();
+        assert!(served.ends_with(&guide), "{slug}: {served}");
+    }
+}
