@@ -40,7 +40,7 @@ async fn skip_expired(shared: &Shared) {
     let message = "skipped because it had waited longer than `concurrency.queue.maxAge` allows";
     let closed = close(shared, expired, RunState::Skipped, "queue_age", message);
     if let Err(error) = closed.await {
-        tracing::error!(%error, "runs that waited too long can't be closed; the next start of the server tries");
+        tracing::error!(%error, "runs that waited too long can't be closed; it is tried again");
     }
 }
 
@@ -126,12 +126,15 @@ async fn put_back(shared: &Shared, waiting: Waiting, run: &LiveRun, refused: Beg
 }
 
 /// Tries again in a while: a full disk or the like passes.
-fn later(shared: &Shared, mut waiting: Waiting, error: &StartError) {
-    let execution_id = waiting.execution.execution_id;
+fn later(shared: &Shared, waiting: Waiting, error: &StartError) {
+    let Execution {
+        execution_id,
+        job_id,
+        ..
+    } = waiting.execution;
     tracing::error!(%execution_id, %error, "a run that waits can't be started yet");
-    waiting.execution.not_before = Some(shared.clock.now() + AFTER_FAILURE);
-    let job_id = waiting.execution.job_id;
-    shared.queue.push(waiting);
+    let until = shared.clock.now() + AFTER_FAILURE;
+    shared.queue.put_off(waiting, until);
     shared.queue.settle(job_id);
 }
 
@@ -142,9 +145,9 @@ async fn never(shared: &Shared, waiting: Waiting, code: &str, why: &str) {
 
 async fn end(shared: &Shared, waiting: Waiting, status: RunState, code: &str, message: &str) {
     let job_id = waiting.execution.job_id;
-    let closed = close(shared, vec![waiting.execution], status, code, message);
+    let closed = close(shared, vec![waiting], status, code, message);
     if let Err(error) = closed.await {
-        tracing::error!(%error, "a run that will not start can't be closed; the next start of the server tries");
+        tracing::error!(%error, "a run that will not start can't be closed; it is tried again");
     }
     shared.queue.settle(job_id);
 }
@@ -161,20 +164,28 @@ pub(crate) async fn drop_waiting(
     close(shared, waiting, RunState::Skipped, code, &message).await
 }
 
-/// Records the end of runs that never started.
+/// Records the end of runs that never started. Those whose end can't be recorded
+/// go on waiting, so that nobody loses sight of them.
+///
+/// # Errors
+/// The first failure of the storage.
 pub(crate) async fn close(
     shared: &Shared,
-    runs: Vec<Execution>,
+    runs: Vec<Waiting>,
     status: RunState,
     code: &str,
     message: &str,
 ) -> Result<(), StorageError> {
     let now = shared.clock.now();
-    for mut execution in runs {
-        execution.status = status;
-        execution.end_time = Some(now.max(execution.start_time));
-        execution.error_code = Some(code.to_owned());
-        execution.error_message = Some(message.to_owned());
+    let mut failed = None;
+    for waiting in runs {
+        let execution = Execution {
+            status,
+            end_time: Some(now.max(waiting.execution.start_time)),
+            error_code: Some(code.to_owned()),
+            error_message: Some(message.to_owned()),
+            ..waiting.execution.clone()
+        };
         let finish = Finish {
             execution,
             output: RunOutput::default(),
@@ -185,8 +196,11 @@ pub(crate) async fn close(
             Err(error @ FinishError::NotOpen { .. }) => {
                 tracing::warn!(%error, "a run that waited was closed already");
             }
-            Err(FinishError::Storage(error)) => return Err(error),
+            Err(FinishError::Storage(error)) => {
+                shared.queue.put_off(waiting, now + AFTER_FAILURE);
+                failed = failed.or(Some(error));
+            }
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }

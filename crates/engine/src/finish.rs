@@ -112,9 +112,9 @@ async fn hand_on(shared: &Shared, job: &PreparedJob, live: &LiveRun, again: Exec
         return shared.queue.push(job.waiting(again));
     };
     let message = format!("cancelled by {by} before it started");
-    let runs = vec![again];
+    let runs = vec![job.waiting(again)];
     let closed = dispatch::close(shared, runs, RunState::Cancelled, "cancelled", &message);
     if let Err(error) = closed.await {
-        tracing::error!(%error, "a cancelled retry can't be closed; the next start of the server tries it");
+        tracing::error!(%error, "a cancelled retry can't be closed; it waits as if it were not cancelled");
     }
 }

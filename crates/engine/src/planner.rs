@@ -68,11 +68,18 @@ async fn claim_all(shared: &Arc<Shared>) -> Result<Option<DateTime<Utc>>, Storag
         for firing in due {
             claims.spawn(claim(Arc::clone(shared), firing, now));
         }
+        // Each of them is seen through, whatever becomes of the others: one that
+        // was written and then dropped would wait until the next start.
+        let mut failed = None;
         while let Some(claimed) = claims.join_next().await {
-            claimed.unwrap_or_else(|error| {
+            let claimed = claimed.unwrap_or_else(|error| {
                 tracing::error!(%error, "claiming a firing failed");
                 Err(StorageError::Closed)
-            })?;
+            });
+            failed = failed.or(claimed.err());
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
     }
 }
@@ -210,7 +217,12 @@ async fn hand_on(shared: &Shared, job: &PreparedJob, claimed: Claimed) -> Result
         let (id, why) = (run.execution_id, run.error_message.as_deref());
         tracing::info!(job = job.record.key, execution_id = %id, why, "a firing was skipped");
     }
-    if let Some(by) = claimed.pending.last().map(|run| run.execution_id) {
+    let newest = claimed.pending.last().map(|run| run.execution_id);
+    // First of all, for what follows may fail.
+    for execution in claimed.pending {
+        shared.queue.push(job.waiting(execution));
+    }
+    if let Some(by) = newest {
         for id in &claimed.replaced {
             if let Some(run) = shared.live.get(*id) {
                 run.cancel(CancelCause::Replaced(by));
@@ -223,9 +235,6 @@ async fn hand_on(shared: &Shared, job: &PreparedJob, claimed: Claimed) -> Result
             "skipped because the run {by} took its place, as `concurrency.policy: replace` asks"
         );
         dispatch::close(shared, waiting, RunState::Skipped, "replaced", &message).await?;
-    }
-    for execution in claimed.pending {
-        shared.queue.push(job.waiting(execution));
     }
     Ok(())
 }

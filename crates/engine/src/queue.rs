@@ -71,6 +71,14 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Adds a run with which nothing is to be done before this instant.
+    pub(crate) fn put_off(&self, mut waiting: Waiting, until: DateTime<Utc>) {
+        let not_before = waiting.execution.not_before;
+        waiting.execution.not_before = Some(not_before.map_or(until, |at| at.max(until)));
+        waiting.expires = waiting.expires.map(|at| at.max(until));
+        self.push(waiting);
+    }
+
     /// Takes the run that is to be tried next. `settle` must follow.
     pub(crate) fn next(&self, now: DateTime<Utc>) -> Option<Waiting> {
         let mut lists = self.lock();
@@ -136,7 +144,7 @@ impl Queue {
     }
 
     /// Takes out those that have waited for too long.
-    pub(crate) fn take_expired(&self, now: DateTime<Utc>) -> Vec<Execution> {
+    pub(crate) fn take_expired(&self, now: DateTime<Utc>) -> Vec<Waiting> {
         let mut expired = HashSet::new();
         let mut lists = self.lock();
         while let Some((at, id)) = lists.expiry.first().copied()
@@ -152,7 +160,7 @@ impl Queue {
     }
 
     /// Takes out all that fit.
-    pub(crate) fn take_out(&self, fits: impl Fn(&Execution) -> bool) -> Vec<Execution> {
+    pub(crate) fn take_out(&self, fits: impl Fn(&Execution) -> bool) -> Vec<Waiting> {
         self.lock().take_out(fits)
     }
 
@@ -181,7 +189,7 @@ impl Lists {
         }
     }
 
-    fn take_out(&mut self, fits: impl Fn(&Execution) -> bool) -> Vec<Execution> {
+    fn take_out(&mut self, fits: impl Fn(&Execution) -> bool) -> Vec<Waiting> {
         let mut out = Vec::new();
         let mut keep = |waiting: &Waiting| {
             let fits = fits(&waiting.execution);
@@ -199,6 +207,6 @@ impl Lists {
         for waiting in &out {
             self.forget_expiry(waiting);
         }
-        out.into_iter().map(|waiting| waiting.execution).collect()
+        out
     }
 }

@@ -9,6 +9,7 @@ use jobcell_store::{Finish, FinishError, StorageError};
 use tokio::task::JoinSet;
 
 use crate::Shared;
+use crate::error::StartError;
 use crate::prepare::prepare;
 use crate::queue::Waiting;
 use crate::retry;
@@ -19,6 +20,7 @@ pub(crate) async fn take_up_waiting(shared: &Shared) -> Result<(), StorageError>
         let job = prepare(shared, &JobRef::Id(execution.job_id)).await;
         shared.queue.push(match job {
             Ok(job) => job.waiting(execution),
+            Err(StartError::Storage(error)) => return Err(error),
             // Starting it says what is wrong.
             Err(_) => Waiting {
                 execution,
@@ -58,7 +60,12 @@ async fn close(shared: Arc<Shared>, mut execution: Execution) -> Result<(), Stor
     execution.end_time = Some(now.max(execution.start_time));
     execution.error_code = Some("interrupted".to_owned());
     execution.error_message = Some("the server ended while this run was going on".to_owned());
-    let job = prepare(&shared, &JobRef::Id(execution.job_id)).await.ok();
+    let job = match prepare(&shared, &JobRef::Id(execution.job_id)).await {
+        Ok(job) => Some(job),
+        Err(StartError::Storage(error)) => return Err(error),
+        // A job that is gone or not valid any more asks for nothing.
+        Err(_) => None,
+    };
     let again = job
         .as_ref()
         .and_then(|job| retry::next_attempt(&execution, &job.document.spec, now));

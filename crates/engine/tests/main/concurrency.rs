@@ -1,8 +1,9 @@
 //! What becomes of a firing whose job is running already.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use jobcell_engine::{Engine, ManualClock};
+use jobcell_engine::{CancelError, Engine, ManualClock};
 use jobcell_model::{Execution, JobRef, RunState};
 
 use crate::support::{TestStore, at, by_hand, create, engine_at, noon, runs_when};
@@ -115,4 +116,22 @@ async fn a_run_that_waits_can_be_cancelled_and_never_starts() {
     let runs = scene.when(&[RunState::Running, RunState::Cancelled]).await;
     assert!(runs[1].duration_seconds.is_none());
     assert_eq!(scene.engine.waiting(), 0);
+}
+
+#[tokio::test]
+async fn a_cancel_that_can_not_be_recorded_loses_no_run() {
+    let scene = Scene::with("{policy: queue}").await;
+    scene.engine.start_run(&scene.job, by_hand()).await.unwrap();
+    scene.clock.set(at("12:01:00"));
+    let runs = scene.when(&[RunState::Running, RunState::Pending]).await;
+    let waits = runs[1].execution_id;
+    // It has been tried and found its job busy, so that it is on the list.
+    while scene.engine.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    scene.store.failing_ends.store(1, Ordering::SeqCst);
+    let failed = scene.engine.cancel_run(waits, "the test").await;
+    assert!(matches!(failed, Err(CancelError::Storage(_))), "{failed:?}");
+    scene.engine.cancel_run(waits, "the test").await.unwrap();
+    scene.when(&[RunState::Running, RunState::Cancelled]).await;
 }

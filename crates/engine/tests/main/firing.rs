@@ -1,13 +1,17 @@
 //! Jobs fire when their schedules say, once for each instant.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use jobcell_engine::{Engine, JobChange, ManualClock};
 use jobcell_model::{Execution, JobRef, RunState, Trigger};
 use jobcell_store::Store;
 
-use crate::support::{TestStore, at, create, create_named, engine_at, noon, runs, runs_when};
+use crate::support::{
+    PATIENCE, TestStore, at, create, create_named, engine_at, noon, runs, runs_when,
+};
 
 const HOURLY: &str = "schedule: {type: cron, expression: \"0 * * * *\"}\n";
 
@@ -173,4 +177,34 @@ async fn many_jobs_due_at_once_fire_once_each() {
         assert_eq!(scheduled(&ran), ["13:00:00"]);
     }
     assert_eq!(scene.store.verify(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_claim_that_fails_takes_no_other_firing_with_it() {
+    let scene = Scene::at_noon().await;
+    let mut jobs = Vec::new();
+    for number in 0..20 {
+        let key = format!("job-{number}");
+        jobs.push(create_named(&scene.engine, &key, "SELECT 1", HOURLY).await);
+    }
+    scene.store.failing_claims.store(1, Ordering::SeqCst);
+    scene.clock.set(at("13:00:00"));
+    let refused = || scene.store.failing_claims.load(Ordering::SeqCst) == 0;
+    // The one that failed is claimed when the store is asked again, which is a
+    // second later on a clock that the planner reads when it likes.
+    let every_one_ran = async {
+        while !refused() {
+            tokio::task::yield_now().await;
+        }
+        let mut now = at("13:00:00");
+        for job in &jobs {
+            while !all_ended(1)(&runs(&scene.store, job).await) {
+                now += TimeDelta::milliseconds(100);
+                scene.clock.set(now.min(at("13:30:00")));
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(scheduled(&runs(&scene.store, job).await), ["13:00:00"]);
+        }
+    };
+    tokio::time::timeout(PATIENCE, every_one_ran).await.unwrap();
 }

@@ -27,6 +27,8 @@ pub(crate) struct TestStore {
     inner: RedbStore,
     /// How many ends are refused before one is taken.
     pub(crate) failing_ends: AtomicU32,
+    /// How many claims are refused before one is taken.
+    pub(crate) failing_claims: AtomicU32,
     /// Whether starts are refused.
     pub(crate) full: AtomicBool,
     /// The database that a run opens before its first effect.
@@ -38,6 +40,7 @@ impl TestStore {
         Arc::new(Self {
             inner: RedbStore::in_memory().unwrap(),
             failing_ends: AtomicU32::new(0),
+            failing_claims: AtomicU32::new(0),
             full: AtomicBool::new(false),
             database: database(folder),
         })
@@ -94,6 +97,9 @@ impl Store for TestStore {
     }
 
     async fn claim_firing(&self, claim: FiringClaim) -> Result<Claimed, ClaimError> {
+        if take_one(&self.failing_claims) {
+            return Err(StorageError::Full.into());
+        }
         self.inner.claim_firing(claim).await
     }
 
@@ -150,9 +156,7 @@ impl Store for TestStore {
     }
 
     async fn finish_run(&self, run: Finish) -> Result<(), FinishError> {
-        let failing = self.failing_ends.load(Ordering::SeqCst);
-        if failing > 0 {
-            self.failing_ends.store(failing - 1, Ordering::SeqCst);
+        if take_one(&self.failing_ends) {
             return Err(StorageError::Full.into());
         }
         self.inner.finish_run(run).await
@@ -186,6 +190,13 @@ impl Store for TestStore {
     async fn close(&self) {
         self.inner.close().await;
     }
+}
+
+/// Whether one more is to fail.
+fn take_one(failing: &AtomicU32) -> bool {
+    let one_less = |left: u32| left.checked_sub(1);
+    let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
+    failing.fetch_update(set, fetch, one_less).is_ok()
 }
 
 /// The instant that the tests' clock shows at first.
