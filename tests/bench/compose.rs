@@ -97,16 +97,10 @@ pub(crate) async fn job_server(folder: &Path) {
     let plugins = plugins.map(|bundled| host.load(bundled.name, bundled.component).unwrap());
     let store = RedbStore::open(&folder.join("jobcell.redb"), StoreOptions::default()).unwrap();
     let store: Arc<dyn Store> = Arc::new(store);
-    let engine = Engine::start(EngineConfig {
-        store: Arc::clone(&store),
-        clock: Arc::new(SystemClock),
-        job_types: JobTypes::new(plugins).unwrap(),
-        limits: RunLimits::default(),
-        workers: 64,
-        server_info: "bench".to_owned(),
-    })
-    .await
-    .unwrap();
+    let clock = Arc::new(SystemClock);
+    let types = JobTypes::new(plugins).unwrap();
+    let config = EngineConfig::new(Arc::clone(&store), clock, types);
+    let engine = Engine::start(config).await.unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let commits = move || async move {
         let metrics = store.commit_metrics();

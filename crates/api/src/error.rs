@@ -16,6 +16,8 @@ use crate::views::sentence;
 /// Seconds after which a client may ask again when the server goes down: what
 /// a restart takes.
 const RESTART_SECONDS: u32 = 5;
+/// The same when as many runs go on as may.
+const BUSY_SECONDS: u32 = 1;
 /// The same when somebody has to make room first.
 const MAKE_ROOM_SECONDS: u32 = 60;
 
@@ -203,6 +205,9 @@ impl From<StartError> for ApiError {
             StartError::Disabled { .. } => Self::conflict("job_disabled", sentence),
             StartError::Busy { execution_id, .. } => {
                 Self::conflict("job_busy", sentence).with("execution_id", execution_id.to_string())
+            }
+            StartError::TypeBusy { .. } => {
+                Self::unavailable("job_type_busy", sentence).retry_after(BUSY_SECONDS)
             }
             StartError::Invalid { problems, .. } => Self::invalid_job(&sentence, problems),
             StartError::ShuttingDown => Self::unavailable("shutting_down", sentence),

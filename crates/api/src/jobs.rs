@@ -76,7 +76,7 @@ struct Created<'a> {
 async fn create(State(api): State<Api>, body: JobBody) -> Result<impl IntoResponse, ApiError> {
     let (new, mut warnings) = new_job(body)?;
     let job = api.engine().create_job(new).await?.record;
-    warnings.extend(api.engine().doubts(&job));
+    warnings.extend(api.engine().doubts(&job).await?);
     let headers = [
         (LOCATION, format!("/api/v2/jobs/{}", job.job_id)),
         (ETAG, etag(job.revision)),
@@ -202,7 +202,7 @@ async fn change(
         error => error.into(),
     })?;
     if new_yaml {
-        warnings.extend(api.engine().doubts(&stored.record));
+        warnings.extend(api.engine().doubts(&stored.record).await?);
     }
     let reply = Reply(Changed {
         success: true,

@@ -122,6 +122,7 @@ pub(crate) struct JobView<'a> {
     successful_executions: u64,
     failed_executions: u64,
     average_duration_seconds: f64,
+    p95_duration_seconds: f64,
     success_rate: f64,
 }
 
@@ -153,6 +154,7 @@ impl<'a> From<&'a StoredJob> for JobView<'a> {
             successful_executions: statistics.successful_executions,
             failed_executions: statistics.failed_executions,
             average_duration_seconds: statistics.average_duration_seconds(),
+            p95_duration_seconds: statistics.p95_duration_seconds(),
             success_rate: statistics.success_rate(),
         }
     }
@@ -268,6 +270,8 @@ pub(crate) struct ExecutionView<'a> {
     parent_execution_id: Option<ExecutionId>,
     not_before: Option<Timestamp>,
     blocked_by: Option<ExecutionId>,
+    triggered_by: Option<ExecutionId>,
+    concurrency_key: Option<&'a str>,
 }
 
 impl<'a> ExecutionView<'a> {
@@ -306,6 +310,8 @@ impl<'a> ExecutionView<'a> {
             parent_execution_id: execution.parent_execution_id,
             not_before: execution.not_before.map(Into::into),
             blocked_by: execution.blocked_by,
+            triggered_by: execution.triggered_by,
+            concurrency_key: execution.concurrency_key.as_deref(),
         }
     }
 }

@@ -184,15 +184,35 @@ pub(crate) async fn engine(
     store: Arc<dyn Store>,
 ) -> Result<Engine, Failure> {
     Engine::start(EngineConfig {
+        runs_by_type: runs_by_type(config, &job_types)?,
         store,
         clock: Arc::new(SystemClock),
         job_types,
         limits: config.limits.resolve(),
         workers: config.workers,
+        calendars: config.calendars(),
         server_info: server_info(),
     })
     .await
     .map_err(|error| Failure::context(Exit::Unavailable, error, "the engine can't start"))
+}
+
+/// How many runs of a job type may go on at once. Refuses types that there are
+/// not, which are misspelt ones.
+fn runs_by_type(config: &Config, job_types: &JobTypes) -> Result<BTreeMap<String, usize>, Failure> {
+    for name in config.job_types.keys() {
+        let known: Vec<&str> = job_types.schemas().iter().map(|one| &*one.name).collect();
+        if !known.contains(&name.as_str()) {
+            let known = known.join(", ");
+            let message =
+                format!("there is no job type `{name}`, as under `jobTypes`; there is {known}");
+            return Err(Failure::message(Exit::Usage, message));
+        }
+    }
+    let limits = config.job_types.iter();
+    Ok(limits
+        .filter_map(|(name, job_type)| Some((name.clone(), job_type.runs?.get())))
+        .collect())
 }
 
 /// The runtime that everything asynchronous runs on.

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use jobcell_host_sql::SqliteOptions;
+use jobcell_model::plan::{Calendar, Calendars};
 use jobcell_plugin_host::RunLimits;
 use serde::{Deserialize, Deserializer};
 
@@ -43,10 +46,22 @@ pub(crate) struct Config {
     pub(crate) connections: BTreeMap<String, Connection>,
     /// How many runs that were scheduled or waited may go on at once.
     pub(crate) workers: usize,
+    /// What holds for all jobs of a type, by its name.
+    pub(crate) job_types: BTreeMap<String, JobType>,
+    /// Days and hours in which nothing fires, by the names that schedules use.
+    pub(crate) calendars: BTreeMap<String, Calendar>,
     /// How SQLite files are used, all alike.
     pub(crate) sqlite: Sqlite,
     /// Bounds of one run.
     pub(crate) limits: Limits,
+}
+
+/// What holds for all jobs of a type.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct JobType {
+    /// How many runs of them may go on at once; any number without it.
+    pub(crate) runs: Option<NonZeroUsize>,
 }
 
 /// How SQLite files are used.
@@ -127,6 +142,8 @@ impl Default for Config {
             script_folders: Vec::new(),
             connections: BTreeMap::new(),
             workers: 64,
+            job_types: BTreeMap::new(),
+            calendars: BTreeMap::new(),
             sqlite: Sqlite::default(),
             limits: Limits::default(),
         }
@@ -155,6 +172,16 @@ impl Config {
             return Ok(Self::default());
         }
         serde_yaml::from_str(&text).map_err(|error| Failure::context(Exit::Usage, error, doing()))
+    }
+}
+
+impl Config {
+    /// The calendars as plans use them.
+    pub(crate) fn calendars(&self) -> Calendars {
+        let calendars = self.calendars.iter();
+        calendars
+            .map(|(name, calendar)| (name.clone(), Arc::new(calendar.clone())))
+            .collect()
     }
 }
 

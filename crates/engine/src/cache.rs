@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use jobcell_model::plan::Plan;
 use jobcell_model::{ConcurrencyPolicy, Execution, JobDocument, JobId, JobRecord, JobRef};
 use jobcell_plugin_host::Plugin;
+use jobcell_store::{Room, WhenFull};
 
 use crate::queue::Waiting;
 
@@ -39,6 +40,23 @@ impl PreparedJob {
             priority: spec.priority,
             expires: expires.filter(|_| queued),
         }
+    }
+
+    /// What a run that is to wait asks of those beside it.
+    pub(crate) fn room(&self) -> Option<Room> {
+        let concurrency = &self.document.spec.concurrency;
+        let when_full = match concurrency.policy {
+            ConcurrencyPolicy::Allow => return None,
+            ConcurrencyPolicy::Skip => WhenFull::Skip,
+            ConcurrencyPolicy::Replace => WhenFull::Replace,
+            ConcurrencyPolicy::Queue => WhenFull::Queue {
+                max: concurrency.queue.max,
+            },
+        };
+        Some(Room {
+            limit: concurrency.limit,
+            when_full,
+        })
     }
 }
 

@@ -13,9 +13,12 @@ use crate::Shared;
 use crate::cache::PreparedJob;
 use crate::error::StartError;
 use crate::execute::{self, Begun, Ticket};
-use crate::live::{CancelCause, Listed, LiveRun};
+use crate::follow::{self, Brought};
+use crate::live::{CancelCause, Listed, LiveRun, NotListed};
 use crate::prepare::prepare;
 use crate::queue::Waiting;
+use crate::scope::Scope;
+use crate::type_slots::{Taken, TypeSlot, TypeSlots};
 
 /// When a run is tried again that could not be started because of the storage.
 const AFTER_FAILURE: TimeDelta = TimeDelta::seconds(1);
@@ -49,14 +52,14 @@ fn start_all(shared: &Arc<Shared>) {
         let Some(waiting) = shared.queue.next(shared.clock.now()) else {
             return;
         };
-        let Execution {
-            execution_id,
-            job_id,
-            ..
-        } = waiting.execution;
-        // None when the server shuts down: its row waits for the next start.
-        let Some(live) = Listed::add(shared, execution_id, job_id) else {
-            return;
+        let live = match Listed::add(shared, &waiting.execution) {
+            Ok(live) => live,
+            // Its row waits for the next start.
+            Err(NotListed::Closed) => return,
+            Err(NotListed::Twice) => {
+                shared.queue.settle(&Scope::of(&waiting.execution));
+                continue;
+            }
         };
         shared
             .tasks
@@ -68,7 +71,16 @@ fn start_all(shared: &Arc<Shared>) {
 async fn start(shared: Arc<Shared>, waiting: Waiting, live: Listed, worker: OwnedSemaphorePermit) {
     let job_id = waiting.execution.job_id;
     match prepare(&shared, &JobRef::Id(job_id)).await {
-        Ok(job) if job.record.enabled => carry_out(&shared, job, waiting, live).await,
+        Ok(job) if job.record.enabled => {
+            match TypeSlots::take(&shared, &job.record.job_type) {
+                Ok(slot) => carry_out(&shared, job, waiting, live, slot).await,
+                Err(Taken) => {
+                    // Off the list before anybody may take it from the queue.
+                    drop(live);
+                    park(&shared, &job, waiting);
+                }
+            }
+        }
         Ok(_) => never(&shared, waiting, "job_disabled", "its job was disabled").await,
         Err(StartError::NotFound(_)) => {
             never(&shared, waiting, "job_deleted", "its job was deleted").await;
@@ -82,29 +94,54 @@ async fn start(shared: Arc<Shared>, waiting: Waiting, live: Listed, worker: Owne
     shared.queue.changed.notify_one();
 }
 
-async fn carry_out(shared: &Arc<Shared>, job: Arc<PreparedJob>, waiting: Waiting, live: Listed) {
+/// Has a run wait until one of its job's type ends.
+fn park(shared: &Shared, job: &PreparedJob, waiting: Waiting) {
+    let job_type = &job.record.job_type;
+    shared.queue.park(waiting, job_type);
+    // One may have ended before it was parked, and told nobody.
+    if shared.type_slots.any_left(job_type) {
+        shared.queue.unpark(job_type);
+    }
+}
+
+async fn carry_out(
+    shared: &Arc<Shared>,
+    job: Arc<PreparedJob>,
+    waiting: Waiting,
+    live: Listed,
+    slot: TypeSlot,
+) {
     let run = live.run().clone();
     let ticket = Ticket {
         execution: execute::resumed_record(shared, &job, &waiting.execution),
         live,
+        slot,
         waited: true,
     };
     let (admitted, answer) = oneshot::channel();
     let (finished, _) = oneshot::channel();
-    let job_id = waiting.execution.job_id;
+    let scope = Scope::of(&waiting.execution);
     let recorded = execute::recorded(Arc::clone(shared), job, ticket, admitted, finished);
     let settled = async {
         match answer.await {
-            Ok(Ok(())) | Ok(Err(Begun::Gone)) | Err(_) => shared.queue.settle(job_id),
-            Ok(Err(refused)) => put_back(shared, waiting, &run, refused).await,
+            Ok(Ok(())) | Ok(Err(Begun::Gone)) | Err(_) => {
+                shared.queue.settle(&scope);
+                None
+            }
+            Ok(Err(refused)) => Some(refused),
         }
     };
-    tokio::join!(recorded, settled);
+    // One that was refused is off the list of those that go on before it waits
+    // again.
+    let ((), refused) = tokio::join!(recorded, settled);
+    if let Some(refused) = refused {
+        put_back(shared, waiting, &run, refused).await;
+    }
 }
 
 /// What becomes of a run that could not start now.
 async fn put_back(shared: &Shared, waiting: Waiting, run: &LiveRun, refused: Begun) {
-    let job_id = waiting.execution.job_id;
+    let scope = Scope::of(&waiting.execution);
     if let Some(CancelCause::Person(by)) = run.cause() {
         let message = format!("cancelled by {by} before it started");
         return end(shared, waiting, RunState::Cancelled, "cancelled", &message).await;
@@ -113,29 +150,26 @@ async fn put_back(shared: &Shared, waiting: Waiting, run: &LiveRun, refused: Beg
         Begun::Refused(StartError::Busy { .. }) => {
             shared.queue.block(waiting);
             // The run in its way may have ended since the store was asked.
-            if !shared.live.any_started_of(job_id) {
-                shared.queue.release(job_id);
+            if !shared.live.any_started_of(&scope) {
+                shared.queue.release(&scope);
             }
         }
         Begun::Refused(error) => later(shared, waiting, &error),
         Begun::Stale | Begun::Gone => {
             shared.queue.push(waiting);
-            shared.queue.settle(job_id);
+            shared.queue.settle(&scope);
         }
     }
 }
 
 /// Tries again in a while: a full disk or the like passes.
 fn later(shared: &Shared, waiting: Waiting, error: &StartError) {
-    let Execution {
-        execution_id,
-        job_id,
-        ..
-    } = waiting.execution;
+    let execution_id = waiting.execution.execution_id;
+    let scope = Scope::of(&waiting.execution);
     tracing::error!(%execution_id, %error, "a run that waits can't be started yet");
     let until = shared.clock.now() + AFTER_FAILURE;
     shared.queue.put_off(waiting, until);
-    shared.queue.settle(job_id);
+    shared.queue.settle(&scope);
 }
 
 async fn never(shared: &Shared, waiting: Waiting, code: &str, why: &str) {
@@ -144,12 +178,12 @@ async fn never(shared: &Shared, waiting: Waiting, code: &str, why: &str) {
 }
 
 async fn end(shared: &Shared, waiting: Waiting, status: RunState, code: &str, message: &str) {
-    let job_id = waiting.execution.job_id;
+    let scope = Scope::of(&waiting.execution);
     let closed = close(shared, vec![waiting], status, code, message);
     if let Err(error) = closed.await {
         tracing::error!(%error, "a run that will not start can't be closed; it is tried again");
     }
-    shared.queue.settle(job_id);
+    shared.queue.settle(&scope);
 }
 
 /// Closes runs of a job that wait: its schedule says no more that they run.
@@ -186,21 +220,52 @@ pub(crate) async fn close(
             error_message: Some(message.to_owned()),
             ..waiting.execution.clone()
         };
-        let finish = Finish {
-            execution,
-            output: RunOutput::default(),
-            then: Vec::new(),
-        };
-        match shared.store.finish_run(finish).await {
-            Ok(()) => {}
-            Err(error @ FinishError::NotOpen { .. }) => {
-                tracing::warn!(%error, "a run that waited was closed already");
-            }
-            Err(FinishError::Storage(error)) => {
-                shared.queue.put_off(waiting, now + AFTER_FAILURE);
-                failed = failed.or(Some(error));
-            }
+        if let Err(error) = close_one(shared, execution).await {
+            shared.queue.put_off(waiting, now + AFTER_FAILURE);
+            failed = failed.or(Some(error));
         }
     }
     failed.map_or(Ok(()), Err)
+}
+
+async fn close_one(shared: &Shared, execution: Execution) -> Result<(), StorageError> {
+    let brought = given_up(shared, &execution).await?;
+    let finish = Finish {
+        execution,
+        output: RunOutput::default(),
+        then: brought.runs.clone(),
+    };
+    match shared.store.finish_run(finish).await {
+        Ok(made) => {
+            // What it brings about is queued; what that replaces is tried again.
+            if let Err(error) = brought.take_up(shared, made).await {
+                tracing::error!(%error, "a run that is to make room can't be closed yet");
+            }
+            Ok(())
+        }
+        Err(error @ FinishError::NotOpen { .. }) => {
+            tracing::warn!(%error, "a run that waited was closed already");
+            Ok(())
+        }
+        Err(FinishError::Storage(error)) => Err(error),
+    }
+}
+
+/// What follows when a retry is given up before it starts: for the jobs that
+/// follow, the run that it was to repeat has failed for good.
+async fn given_up(shared: &Shared, closed: &Execution) -> Result<Brought, StorageError> {
+    if !closed.is_retry {
+        return Ok(Brought::default());
+    }
+    let failed = Execution {
+        status: RunState::Failed,
+        ..closed.clone()
+    };
+    let job = match prepare(shared, &JobRef::Id(closed.job_id)).await {
+        Ok(job) => Some(job),
+        Err(StartError::Storage(error)) => return Err(error),
+        Err(_) => None,
+    };
+    let document = job.as_ref().map(|job| &*job.document);
+    follow::followers(shared, &failed, document).await
 }

@@ -66,13 +66,19 @@ pub enum StartError {
     },
     /// As many runs of it as its `concurrency` allows are going on.
     #[error(
-        "the job `{key}` is running already (execution {execution_id}) and its `concurrency.limit` allows no more"
+        "the job `{key}` can't start: the execution {execution_id} is going on, and its `concurrency.limit` allows no more"
     )]
     Busy {
         /// Its `id`.
         key: String,
         /// The oldest of the runs in its way.
         execution_id: ExecutionId,
+    },
+    /// As many runs of its type go on as the server allows.
+    #[error("as many jobs of the type `{job_type}` are running as the server allows; try again")]
+    TypeBusy {
+        /// The type.
+        job_type: String,
     },
     /// What is stored is no longer a valid job, for instance because its job
     /// type is not installed any more.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jobcell_model::{
-    ConcurrencyPolicy, Execution, ExecutionId, JobDocument, OutputSummary, Parameter, RunState,
+    Execution, ExecutionId, JobDocument, JobRecord, OutputSummary, Parameter, RunState,
 };
 use jobcell_plugin_host::{EffectGate, RunEnd, RunObserver, RunReport, RunRequest};
 use jobcell_store::{AdmitError, RunAdmission, StartError as StartPendingError};
@@ -20,6 +20,7 @@ use crate::finish;
 use crate::jobs::CheckedJob;
 use crate::live::{CancelCause, Listed, LiveRun};
 use crate::runs::{RunOutcome, StartRequest};
+use crate::type_slots::TypeSlot;
 
 /// Why a run did not begin.
 pub(crate) enum Begun {
@@ -36,6 +37,8 @@ pub(crate) struct Ticket {
     /// Its row as it starts.
     pub(crate) execution: Execution,
     pub(crate) live: Listed,
+    /// Its part of the limit of its job's type; given back at its end.
+    pub(crate) slot: TypeSlot,
     /// Whether it has a row already, as one that waits.
     pub(crate) waited: bool,
 }
@@ -50,6 +53,7 @@ pub(crate) async fn recorded(
 ) {
     let execution = ticket.execution;
     let mut listed = ticket.live;
+    let _slot = ticket.slot;
     let live = listed.run().clone();
     let started = Instant::now();
     let (opener, gate) = EffectGate::closed();
@@ -92,13 +96,6 @@ pub(crate) async fn unrecorded(
     let Some(plugin) = shared.job_types.get(&spec.job_type) else {
         return missing_plugin(&spec.job_type);
     };
-    let mut parameters = parameters(&job.document);
-    for given in overrides {
-        match parameters.iter_mut().find(|(name, _)| *name == given.name) {
-            Some((_, value)) => value.clone_from(&given.value),
-            None => parameters.push((given.name.clone(), given.value.clone())),
-        }
-    }
     let attributes = [
         ("job-key", spec.id.clone()),
         ("job-name", spec.name.clone()),
@@ -109,7 +106,7 @@ pub(crate) async fn unrecorded(
     plugin
         .run(RunRequest {
             configuration: crate::jobs::configuration_text(&job.document),
-            parameters,
+            parameters: pairs(parameters(&job.document, overrides)),
             attributes: attributes
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
@@ -130,7 +127,7 @@ async fn admit(
     execution: Execution,
     waited: bool,
 ) -> Result<(), Begun> {
-    let limit = limit(&job.document);
+    let limit = job.room().map(|room| room.limit);
     if waited {
         let started = shared.store.start_pending(execution, limit).await;
         return started.map_err(|error| match error {
@@ -142,16 +139,6 @@ async fn admit(
     let admission = RunAdmission { execution, limit };
     let admitted = shared.store.admit_run(admission).await;
     admitted.map_err(|error| refusal(job, error))
-}
-
-pub(crate) fn limit(document: &JobDocument) -> Option<u32> {
-    let concurrency = &document.spec.concurrency;
-    match concurrency.policy {
-        ConcurrencyPolicy::Allow => None,
-        ConcurrencyPolicy::Skip | ConcurrencyPolicy::Queue | ConcurrencyPolicy::Replace => {
-            Some(concurrency.limit)
-        }
-    }
 }
 
 fn refusal(job: &PreparedJob, error: AdmitError) -> Begun {
@@ -169,11 +156,22 @@ fn busy(job: &PreparedJob, execution_id: ExecutionId) -> Begun {
     })
 }
 
-fn parameters(document: &JobDocument) -> Vec<(String, serde_json::Value)> {
-    let given = &document.spec.parameters;
-    given
-        .iter()
-        .map(|given| (given.name.clone(), given.value.clone()))
+/// The parameters of a job, with these values in the place of its own.
+pub(crate) fn parameters(document: &JobDocument, instead: &[Parameter]) -> Vec<Parameter> {
+    let mut parameters = document.spec.parameters.clone();
+    for given in instead {
+        match parameters.iter_mut().find(|own| own.name == given.name) {
+            Some(own) => own.value.clone_from(&given.value),
+            None => parameters.push(given.clone()),
+        }
+    }
+    parameters
+}
+
+fn pairs(parameters: Vec<Parameter>) -> Vec<(String, serde_json::Value)> {
+    parameters
+        .into_iter()
+        .map(|parameter| (parameter.name, parameter.value))
         .collect()
 }
 
@@ -184,7 +182,21 @@ pub(crate) fn start_record(
     request: &StartRequest,
 ) -> Execution {
     let spec = &job.document.spec;
-    let record = &job.record;
+    Execution {
+        execution_timezone: spec.timezone().to_owned(),
+        plugin: job.plugin.identity().to_owned(),
+        max_retries: spec.max_retries(),
+        concurrency_key: spec.concurrency.key.clone(),
+        ..bare_record(shared, &job.record, request)
+    }
+}
+
+/// The same of a job of which no more than its row is known.
+pub(crate) fn bare_record(
+    shared: &Shared,
+    record: &JobRecord,
+    request: &StartRequest,
+) -> Execution {
     Execution {
         execution_id: ExecutionId::generate(),
         job_id: record.job_id,
@@ -203,17 +215,20 @@ pub(crate) fn start_record(
         return_code: None,
         step_results: Vec::new(),
         executed_by: request.executed_by.clone(),
-        execution_timezone: spec.timezone().to_owned(),
+        execution_timezone: "UTC".to_owned(),
         server_info: shared.server_info.clone(),
-        plugin: job.plugin.identity().to_owned(),
+        plugin: String::new(),
         memory_usage_mb: None,
         cpu_time_seconds: None,
         retry_count: 0,
-        max_retries: spec.max_retries(),
+        max_retries: 0,
         is_retry: false,
         parent_execution_id: None,
         not_before: None,
         blocked_by: None,
+        triggered_by: None,
+        concurrency_key: None,
+        parameters: Vec::new(),
         output: OutputSummary::default(),
     }
 }
@@ -231,6 +246,10 @@ pub(crate) fn resumed_record(shared: &Shared, job: &PreparedJob, waited: &Execut
         is_retry: waited.is_retry,
         parent_execution_id: waited.parent_execution_id,
         not_before: waited.not_before,
+        triggered_by: waited.triggered_by,
+        // It is listed by the key that it was recorded with.
+        concurrency_key: waited.concurrency_key.clone(),
+        parameters: waited.parameters.clone(),
         ..start_record(shared, job, &request)
     }
 }
@@ -253,10 +272,13 @@ fn run_request(
     let scheduled = execution
         .scheduled_time
         .map(|at| ("scheduled-time", at.to_rfc3339()));
-    let attributes = attributes.into_iter().chain(scheduled);
+    let parent = execution
+        .triggered_by
+        .map(|id| ("triggered-by-execution-id", id.to_string()));
+    let attributes = attributes.into_iter().chain(scheduled).chain(parent);
     RunRequest {
         configuration: job.configuration.clone(),
-        parameters: parameters(&job.document),
+        parameters: pairs(parameters(&job.document, &execution.parameters)),
         attributes: attributes
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),

@@ -1,18 +1,19 @@
 //! Records the end of a run, however long the storage fails. Never decides how
 //! the run ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use jobcell_model::{Execution, RunState};
-use jobcell_store::{Finish, FinishError, StorageError};
+use jobcell_model::{ExecutionId, RunState};
+use jobcell_store::{Finish, FinishError, NewRuns, StorageError};
 use tokio::sync::oneshot;
 
 use crate::Shared;
 use crate::cache::PreparedJob;
 use crate::dispatch;
 use crate::error::RunLost;
+use crate::follow::{self, Brought};
 use crate::live::{CancelCause, LiveRun};
-use crate::retry;
 use crate::runs::RunOutcome;
 
 /// The first pause between two attempts; each further one is twice as long.
@@ -31,33 +32,24 @@ const LAST_ATTEMPTS: u32 = 5;
 /// on the list of those that go on: nobody takes its place.
 pub(crate) async fn record(
     shared: &Shared,
-    job: &PreparedJob,
+    job: &Arc<PreparedJob>,
     live: &LiveRun,
     outcome: RunOutcome,
     finished: oneshot::Sender<Result<RunOutcome, RunLost>>,
 ) {
     let execution_id = outcome.execution.execution_id;
-    let spec = &job.document.spec;
-    let again = retry::next_attempt(&outcome.execution, spec, shared.clock.now());
-    let finish = Finish {
-        execution: outcome.execution.clone(),
-        output: outcome.output.clone(),
-        then: again.clone().into_iter().collect(),
-    };
     let mut caller = Caller {
         waits: Some(finished),
         execution_id,
     };
+    let mut brought = None;
     let mut pause = FIRST_PAUSE;
     let mut since_stop = 0;
     for attempt in 1_u32.. {
-        match shared.store.finish_run(finish.clone()).await {
-            Ok(()) => {
+        match write(shared, job, &outcome, &mut brought).await {
+            Ok(made) => {
                 caller.tell(Ok(outcome));
-                if let Some(execution) = again {
-                    hand_on(shared, job, live, execution).await;
-                }
-                return;
+                return hand_on(shared, live, &brought.unwrap_or_default(), made).await;
             }
             Err(FinishError::NotOpen { .. }) => {
                 return caller.lost("it was closed by somebody else");
@@ -84,10 +76,30 @@ pub(crate) async fn record(
     }
 }
 
+/// Tries once to record the end of a run with what it brings about. The same is
+/// asked for each time: a failed attempt may have been recorded all the same.
+async fn write(
+    shared: &Shared,
+    job: &Arc<PreparedJob>,
+    outcome: &RunOutcome,
+    brought: &mut Option<Brought>,
+) -> Result<NewRuns, FinishError> {
+    let brought = match brought {
+        Some(brought) => brought,
+        None => brought.insert(follow::after(shared, &outcome.execution, Some(job)).await?),
+    };
+    let finish = Finish {
+        execution: outcome.execution.clone(),
+        output: outcome.output.clone(),
+        then: brought.runs.clone(),
+    };
+    shared.store.finish_run(finish).await
+}
+
 /// Whoever waits for the end of a run. One that went away needs no answer.
 struct Caller {
     waits: Option<oneshot::Sender<Result<RunOutcome, RunLost>>>,
-    execution_id: jobcell_model::ExecutionId,
+    execution_id: ExecutionId,
 }
 
 impl Caller {
@@ -105,15 +117,26 @@ impl Caller {
     }
 }
 
-/// Queues the next attempt, unless somebody cancelled the run after its end was
-/// decided.
-async fn hand_on(shared: &Shared, job: &PreparedJob, live: &LiveRun, again: Execution) {
+/// Queues what the end brought about. The next attempt does not start when
+/// somebody cancelled the run after its end was decided.
+async fn hand_on(shared: &Shared, live: &LiveRun, brought: &Brought, made: NewRuns) {
+    let retries: Vec<ExecutionId> = made
+        .pending
+        .iter()
+        .filter(|run| run.is_retry)
+        .map(|run| run.execution_id)
+        .collect();
+    if let Err(error) = brought.take_up(shared, made).await {
+        tracing::error!(%error, "a run that is to make room can't be closed yet");
+    }
     let Some(CancelCause::Person(by)) = live.cause() else {
-        return shared.queue.push(job.waiting(again));
+        return;
     };
+    let waiting = shared
+        .queue
+        .take_out(|run| retries.contains(&run.execution_id));
     let message = format!("cancelled by {by} before it started");
-    let runs = vec![job.waiting(again)];
-    let closed = dispatch::close(shared, runs, RunState::Cancelled, "cancelled", &message);
+    let closed = dispatch::close(shared, waiting, RunState::Cancelled, "cancelled", &message);
     if let Err(error) = closed.await {
         tracing::error!(%error, "a cancelled retry can't be closed; it waits as if it were not cancelled");
     }

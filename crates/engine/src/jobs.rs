@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use jobcell_model::{JobDocument, JobId, JobRecord, JobRef, Problem, Severity, StoredJob};
 use jobcell_plugin_host::bindings::types;
-use jobcell_store::{CreateJobError, PlannedFiring, ReplaceJobError, StorageError};
+use jobcell_store::{CreateJobError, JobTriggers, PlannedFiring, ReplaceJobError, StorageError};
 
 use crate::Engine;
 use crate::error::{DeleteJobError, SaveJobError};
@@ -59,7 +59,7 @@ impl Engine {
     /// All that must be put right, in the order of the text.
     pub async fn check(&self, yaml: &str) -> Result<CheckedJob, Vec<Problem>> {
         let job_types = &self.0.job_types;
-        let document = jobcell_model::parse_job(yaml, job_types.schemas())?;
+        let document = self.0.read(yaml)?;
         let mut warnings = document.warnings.clone();
         warnings.extend(without_effect(&document));
         let mut errors = Vec::new();
@@ -113,12 +113,17 @@ impl Engine {
             created_by: new.created_by,
         };
         let next = self.next_firing(&checked.document, &record, now)?;
+        let triggers = JobTriggers {
+            next,
+            after: Some(spec.after.clone()),
+        };
         self.0
             .store
-            .create_job(record.clone(), next)
+            .create_job(record.clone(), triggers)
             .await
             .map_err(|error| match error {
                 CreateJobError::KeyTaken { key, job_id } => SaveJobError::KeyTaken { key, job_id },
+                CreateJobError::Cycle { keys } => starts_after_itself(&checked.document, &keys),
                 CreateJobError::Storage(error) => error.into(),
             })?;
         self.0.replanned.notify_one();
@@ -164,14 +169,22 @@ impl Engine {
             Some(document) => self.next_firing(document, &record, now)?,
             None => None,
         };
+        let triggers = JobTriggers {
+            next,
+            after: document.as_ref().map(|job| job.spec.after.clone()),
+        };
         self.0
             .store
-            .replace_job(record.clone(), read, next)
+            .replace_job(record.clone(), read, triggers)
             .await
             .map_err(|error| match error {
                 ReplaceJobError::NotFound { .. } => not_found(),
                 ReplaceJobError::Changed { revision } => SaveJobError::Changed { revision },
                 ReplaceJobError::KeyTaken { key, job_id } => SaveJobError::KeyTaken { key, job_id },
+                ReplaceJobError::Cycle { keys } => match &document {
+                    Some(document) => starts_after_itself(document, &keys),
+                    None => SaveJobError::Invalid(Vec::new()),
+                },
                 ReplaceJobError::Storage(error) => error.into(),
             })?;
         self.0.prepared.forget(record.job_id);
@@ -197,7 +210,8 @@ impl Engine {
         if !record.enabled {
             return Ok(None);
         }
-        let plan = prepare::plan(document, record).map_err(SaveJobError::Invalid)?;
+        let plan = prepare::plan(document, record, &self.0.calendars);
+        let plan = plan.map_err(SaveJobError::Invalid)?;
         Ok(plan
             .and_then(|plan| plan.next_after(now))
             .map(planner::planned))
@@ -239,21 +253,27 @@ impl Engine {
         if let Some(prepared) = self.0.prepared.get(record.job_id, record.revision) {
             return Ok(Arc::clone(&prepared.document));
         }
-        jobcell_model::parse_job(&record.yaml_configuration, self.0.job_types.schemas())
-            .map(Arc::new)
+        self.0.read_stored(&record.yaml_configuration).map(Arc::new)
     }
 
-    /// What is doubtful in a stored job, without its plugin's own doubts.
-    #[must_use]
-    pub fn doubts(&self, record: &JobRecord) -> Vec<Problem> {
-        self.document(record).map_or_else(
-            |_| Vec::new(),
-            |document| {
-                let mut doubts = document.warnings.clone();
-                doubts.extend(without_effect(&document));
-                doubts
-            },
-        )
+    /// What is doubtful in a job that was stored just now, without its plugin's
+    /// own doubts.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn doubts(&self, record: &JobRecord) -> Result<Vec<Problem>, StorageError> {
+        let Ok(document) = self.0.read(&record.yaml_configuration) else {
+            return Ok(Vec::new());
+        };
+        let mut doubts = document.warnings.clone();
+        doubts.extend(without_effect(&document));
+        for (index, after) in document.spec.after.iter().enumerate() {
+            let job = JobRef::Key(after.job.clone());
+            if self.0.store.job(&job).await?.is_none() {
+                doubts.push(nobody_to_follow(&document, index, &after.job));
+            }
+        }
+        Ok(doubts)
     }
 
     /// Takes over new YAML: what it says anew counts, what it repeats does not
@@ -289,8 +309,6 @@ pub(crate) fn configuration_text(document: &JobDocument) -> String {
 fn without_effect(document: &JobDocument) -> Vec<Problem> {
     let spec = &document.spec;
     let written = [
-        ("/after", !spec.after.is_empty()),
-        ("/concurrency/key", spec.concurrency.key.is_some()),
         ("/limits", !spec.limits.is_empty()),
         ("/notifications", spec.notifications.is_some()),
     ];
@@ -309,6 +327,39 @@ fn without_effect(document: &JobDocument) -> Vec<Problem> {
             }
         })
         .collect()
+}
+
+/// Jobs may be stored in any order, so that one to follow may be missing yet.
+fn nobody_to_follow(document: &JobDocument, index: usize, key: &str) -> Problem {
+    let pointer = format!("/after/{index}/job");
+    let location = document.locate(&pointer);
+    Problem {
+        severity: Severity::Warning,
+        code: "unknown_job",
+        pointer,
+        line: location.map(|at| at.line),
+        column: location.map(|at| at.column),
+        message: format!("there is no job with the id `{key}` yet, so nothing starts this one"),
+        hint: None,
+    }
+}
+
+/// What is wrong with a job that other jobs lead back to.
+fn starts_after_itself(document: &JobDocument, keys: &[String]) -> SaveJobError {
+    let location = document.locate("/after");
+    let way: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    SaveJobError::Invalid(vec![Problem {
+        severity: Severity::Error,
+        code: "dependency_cycle",
+        pointer: "/after".to_owned(),
+        line: location.map(|at| at.line),
+        column: location.map(|at| at.column),
+        message: format!(
+            "the job would start after itself: {} start one after the other",
+            way.join(", ")
+        ),
+        hint: Some("take one of them out of `after`".to_owned()),
+    }])
 }
 
 fn locate(document: &JobDocument, problem: types::Problem) -> Problem {

@@ -10,18 +10,24 @@ mod cache;
 mod dispatch;
 mod execute;
 mod finish;
+mod follow;
 mod jobs;
 mod live;
 mod planner;
 mod prepare;
 mod queue;
 mod recover;
+mod replan;
 mod retry;
 mod runs;
+mod scope;
 mod shutdown;
+mod type_slots;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jobcell_model::plan::Calendars;
 use jobcell_store::{StorageError, Store};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -46,8 +52,29 @@ pub struct EngineConfig {
     pub limits: jobcell_plugin_host::RunLimits,
     /// How many runs that were scheduled or waited may go on at once.
     pub workers: usize,
+    /// How many runs of some job types may go on at once, by the types' names.
+    pub runs_by_type: BTreeMap<String, usize>,
+    /// The calendars that schedules may name.
+    pub calendars: Calendars,
     /// Host name, system and version, kept with each run.
     pub server_info: String,
+}
+
+impl EngineConfig {
+    /// What most need: the usual limits, 64 workers, no calendars.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, job_types: JobTypes) -> Self {
+        Self {
+            store,
+            clock,
+            job_types,
+            limits: jobcell_plugin_host::RunLimits::default(),
+            workers: 64,
+            runs_by_type: BTreeMap::new(),
+            calendars: Calendars::new(),
+            server_info: String::new(),
+        }
+    }
 }
 
 struct Shared {
@@ -60,6 +87,10 @@ struct Shared {
     live: live::LiveRuns,
     queue: queue::Queue,
     workers: Arc<Semaphore>,
+    type_slots: type_slots::TypeSlots,
+    calendars: Calendars,
+    /// By what next firings are computed.
+    plan_basis: String,
     /// Told when a job fires at another time than before.
     replanned: Notify,
     /// Ends the planner and the dispatcher.
@@ -88,6 +119,9 @@ impl Engine {
             live: live::LiveRuns::default(),
             queue: queue::Queue::default(),
             workers: Arc::new(Semaphore::new(config.workers)),
+            type_slots: type_slots::TypeSlots::new(&config.runs_by_type),
+            plan_basis: replan::basis(&config.calendars),
+            calendars: config.calendars,
             replanned: Notify::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

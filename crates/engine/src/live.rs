@@ -2,12 +2,14 @@
 //! Never says how a run ended; the store does.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use jobcell_model::{ExecutionId, JobId};
+use jobcell_model::{Execution, ExecutionId};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
+use crate::scope::Scope;
 
 /// Who ended a run before its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,29 +51,42 @@ impl LiveRun {
 struct Runs {
     closed: bool,
     by_id: HashMap<ExecutionId, LiveRun>,
-    /// How many of a job have started, as against being tried.
-    started: HashMap<JobId, usize>,
+    /// How many that share a limit have started, as against being tried.
+    started: HashMap<Scope, usize>,
 }
 
 /// A run on the list of live ones. Dropped, however its task ends, it takes the
-/// run off the list and, where that had started, lets the next of its job have
-/// the place.
+/// run off the list and, where that had started, lets the next that shares its
+/// limit have the place.
 pub(crate) struct Listed {
     shared: Arc<Shared>,
     id: ExecutionId,
-    job_id: JobId,
+    scope: Scope,
     run: LiveRun,
     started: bool,
 }
 
+/// Why a run is not put on the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotListed {
+    /// No more may start.
+    Closed,
+    /// It is there already.
+    Twice,
+}
+
 impl Listed {
-    /// Lists a run; none when no more may start.
-    pub(crate) fn add(shared: &Arc<Shared>, id: ExecutionId, job_id: JobId) -> Option<Self> {
+    /// Lists a run.
+    ///
+    /// # Errors
+    /// When no more may start, or it is there already.
+    pub(crate) fn add(shared: &Arc<Shared>, execution: &Execution) -> Result<Self, NotListed> {
+        let id = execution.execution_id;
         let run = shared.live.add(id)?;
-        Some(Self {
+        Ok(Self {
             shared: Arc::clone(shared),
             id,
-            job_id,
+            scope: Scope::of(execution),
             run,
             started: false,
         })
@@ -84,7 +99,7 @@ impl Listed {
     /// Its start is durable.
     pub(crate) fn started(&mut self) {
         self.started = true;
-        self.shared.live.started(self.job_id);
+        self.shared.live.started(&self.scope);
     }
 }
 
@@ -92,8 +107,8 @@ impl Drop for Listed {
     fn drop(&mut self) {
         self.shared.live.remove(self.id);
         if self.started {
-            self.shared.live.ended(self.job_id);
-            self.shared.queue.release(self.job_id);
+            self.shared.live.ended(&self.scope);
+            self.shared.queue.release(&self.scope);
         }
     }
 }
@@ -103,37 +118,38 @@ impl Drop for Listed {
 pub(crate) struct LiveRuns(Mutex<Runs>);
 
 impl LiveRuns {
-    fn add(&self, id: ExecutionId) -> Option<LiveRun> {
+    fn add(&self, id: ExecutionId) -> Result<LiveRun, NotListed> {
         let mut runs = self.lock();
         if runs.closed {
-            return None;
+            return Err(NotListed::Closed);
         }
-        let run = LiveRun::default();
-        runs.by_id.insert(id, run.clone());
-        Some(run)
+        match runs.by_id.entry(id) {
+            Entry::Occupied(_) => Err(NotListed::Twice),
+            Entry::Vacant(place) => Ok(place.insert(LiveRun::default()).clone()),
+        }
     }
 
     fn remove(&self, id: ExecutionId) {
         self.lock().by_id.remove(&id);
     }
 
-    fn started(&self, job_id: JobId) {
-        *self.lock().started.entry(job_id).or_default() += 1;
+    fn started(&self, scope: &Scope) {
+        *self.lock().started.entry(scope.clone()).or_default() += 1;
     }
 
-    fn ended(&self, job_id: JobId) {
+    fn ended(&self, scope: &Scope) {
         let mut runs = self.lock();
-        if let Some(count) = runs.started.get_mut(&job_id) {
+        if let Some(count) = runs.started.get_mut(scope) {
             *count -= 1;
             if *count == 0 {
-                runs.started.remove(&job_id);
+                runs.started.remove(scope);
             }
         }
     }
 
-    /// Whether a run of this job has started here and not ended.
-    pub(crate) fn any_started_of(&self, job_id: JobId) -> bool {
-        self.lock().started.contains_key(&job_id)
+    /// Whether a run of this scope has started here and not ended.
+    pub(crate) fn any_started_of(&self, scope: &Scope) -> bool {
+        self.lock().started.contains_key(scope)
     }
 
     pub(crate) fn get(&self, id: ExecutionId) -> Option<LiveRun> {

@@ -7,22 +7,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jobcell_model::plan::{Firing, Missed};
-use jobcell_model::{
-    CatchUpPolicy, Concurrency, ConcurrencyPolicy, Execution, JobRef, RunState, Trigger,
-};
-use jobcell_store::{
-    ClaimError, Claimed, DueFiring, FiringClaim, PlannedFiring, StorageError, WhenFull,
-};
+use jobcell_model::{CatchUpPolicy, Execution, JobRef, RunState, Trigger};
+use jobcell_store::{ClaimError, DueFiring, FiringClaim, NewRun, PlannedFiring, StorageError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::cache::PreparedJob;
-use crate::dispatch;
 use crate::error::StartError;
 use crate::execute;
-use crate::live::CancelCause;
+use crate::follow;
 use crate::prepare::prepare;
+use crate::recover;
+use crate::replan;
 use crate::runs::StartRequest;
 
 /// How many firings are claimed side by side, so that they share commits.
@@ -37,11 +34,12 @@ const SCHEDULER: &str = "scheduler";
 
 /// Claims what is due, until `cancel`.
 pub(crate) async fn run(shared: Arc<Shared>, cancel: CancellationToken) {
+    let mut state = State::Begun;
     loop {
         let next = tokio::select! {
             biased;
             () = cancel.cancelled() => return,
-            next = claim_all(&shared) => next,
+            next = look(&shared, &mut state) => next,
         };
         let wake = next.unwrap_or_else(|error| {
             tracing::error!(%error, "what is due can't be looked up or claimed; trying again soon");
@@ -54,6 +52,32 @@ pub(crate) async fn run(shared: Arc<Shared>, cancel: CancellationToken) {
             () = shared.clock.sleep_until(wake) => {}
         }
     }
+}
+
+/// What is to be done before the next look at what is due.
+enum State {
+    /// The next firings may have been computed by other rules than today's.
+    Begun,
+    /// A claim failed, and may have been written all the same: what it recorded
+    /// is in no queue.
+    InDoubt,
+    /// Nothing.
+    Steady,
+}
+
+async fn look(
+    shared: &Arc<Shared>,
+    state: &mut State,
+) -> Result<Option<DateTime<Utc>>, StorageError> {
+    match state {
+        State::Begun => replan::where_rules_changed(shared).await?,
+        State::InDoubt => recover::take_up_waiting(shared).await?,
+        State::Steady => {}
+    }
+    *state = State::InDoubt;
+    let next = claim_all(shared).await?;
+    *state = State::Steady;
+    Ok(next)
 }
 
 /// Claims all that is due. Returns when something is due next.
@@ -97,7 +121,7 @@ async fn claim(
     };
     let claim = claim_of(&shared, &job, due, now);
     match shared.store.claim_firing(claim).await {
-        Ok(claimed) => hand_on(&shared, &job, claimed).await,
+        Ok(made) => follow::take_up(&shared, &[job], made).await,
         // Changed or claimed in the meantime: whoever did it set what is next.
         Err(ClaimError::Lost { .. }) => {
             shared.prepared.forget(due.job_id);
@@ -121,13 +145,13 @@ fn claim_of(shared: &Shared, job: &PreparedJob, due: DueFiring, now: DateTime<Ut
         scheduled_time: Some(firing.nominal),
         ..scheduled(shared, job)
     }));
+    let room = job.room();
+    let runs = runs.into_iter();
     FiringClaim {
         job_id: due.job_id,
         revision: job.record.revision,
         planned: due.planned,
-        runs,
-        limit: execute::limit(&job.document),
-        when_full: when_full(&job.document.spec.concurrency),
+        runs: runs.map(|execution| NewRun { execution, room }).collect(),
         next: next_after(job, now),
     }
 }
@@ -142,16 +166,6 @@ pub(crate) fn planned(firing: Firing) -> PlannedFiring {
     PlannedFiring {
         nominal: firing.nominal,
         due: firing.due,
-    }
-}
-
-fn when_full(concurrency: &Concurrency) -> WhenFull {
-    match concurrency.policy {
-        ConcurrencyPolicy::Queue => WhenFull::Queue {
-            max: concurrency.queue.max,
-        },
-        ConcurrencyPolicy::Replace => WhenFull::Replace,
-        ConcurrencyPolicy::Skip | ConcurrencyPolicy::Allow => WhenFull::Skip,
     }
 }
 
@@ -204,39 +218,14 @@ fn passed_over(
 }
 
 fn scheduled(shared: &Shared, job: &PreparedJob) -> Execution {
-    let request = StartRequest {
-        trigger: Trigger::Scheduled,
-        executed_by: SCHEDULER.to_owned(),
-    };
-    execute::start_record(shared, job, &request)
+    execute::start_record(shared, job, &by_schedule())
 }
 
-/// Gives what was claimed to the dispatcher, and ends what makes room for it.
-async fn hand_on(shared: &Shared, job: &PreparedJob, claimed: Claimed) -> Result<(), StorageError> {
-    for run in &claimed.skipped {
-        let (id, why) = (run.execution_id, run.error_message.as_deref());
-        tracing::info!(job = job.record.key, execution_id = %id, why, "a firing was skipped");
+fn by_schedule() -> StartRequest {
+    StartRequest {
+        trigger: Trigger::Scheduled,
+        executed_by: SCHEDULER.to_owned(),
     }
-    let newest = claimed.pending.last().map(|run| run.execution_id);
-    // First of all, for what follows may fail.
-    for execution in claimed.pending {
-        shared.queue.push(job.waiting(execution));
-    }
-    if let Some(by) = newest {
-        for id in &claimed.replaced {
-            if let Some(run) = shared.live.get(*id) {
-                run.cancel(CancelCause::Replaced(by));
-            }
-        }
-        let waiting = shared
-            .queue
-            .take_out(|run| claimed.replaced.contains(&run.execution_id));
-        let message = format!(
-            "skipped because the run {by} took its place, as `concurrency.policy: replace` asks"
-        );
-        dispatch::close(shared, waiting, RunState::Skipped, "replaced", &message).await?;
-    }
-    Ok(())
 }
 
 /// A job that is stored and can't be understood any more, for instance because
@@ -246,18 +235,22 @@ async fn unplannable(
     due: DueFiring,
     error: &StartError,
 ) -> Result<(), StorageError> {
-    let job = shared.store.job(&JobRef::Id(due.job_id)).await?;
-    let Some(job) = job else {
+    let stored = shared.store.job(&JobRef::Id(due.job_id)).await?;
+    let Some(stored) = stored else {
         return Ok(());
     };
-    tracing::error!(job = job.record.key, %error, "a scheduled job can't be run; it fires no more until it is changed");
+    let execution = Execution {
+        scheduled_time: Some(due.planned.nominal),
+        ..follow::cannot_run(shared, &stored, &by_schedule(), error)
+    };
     let claim = FiringClaim {
         job_id: due.job_id,
-        revision: job.record.revision,
+        revision: stored.record.revision,
         planned: due.planned,
-        runs: Vec::new(),
-        limit: None,
-        when_full: WhenFull::Skip,
+        runs: vec![NewRun {
+            execution,
+            room: None,
+        }],
         next: None,
     };
     match shared.store.claim_firing(claim).await {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jobcell_model::plan::{Calendars, Plan};
-use jobcell_model::{JobDocument, JobRecord, JobRef, Problem, Severity};
+use jobcell_model::{Context, JobDocument, JobRecord, JobRef, Problem, Severity};
 
 use crate::Shared;
 use crate::cache::PreparedJob;
@@ -25,8 +25,11 @@ pub(crate) async fn prepare(shared: &Shared, job: &JobRef) -> Result<Arc<Prepare
         problems,
     };
     let types = &shared.job_types;
-    let document = jobcell_model::parse_job(&record.yaml_configuration, types.schemas());
-    let document = Arc::new(document.map_err(invalid)?);
+    let document = Arc::new(
+        shared
+            .read_stored(&record.yaml_configuration)
+            .map_err(invalid)?,
+    );
     let Some(plugin) = types.get(&document.spec.job_type).cloned() else {
         return Err(StartError::Invalid {
             key: record.key,
@@ -34,7 +37,7 @@ pub(crate) async fn prepare(shared: &Shared, job: &JobRef) -> Result<Arc<Prepare
         });
     };
     let configuration = configuration_text(&document);
-    let plan = plan(&document, &record).map_err(invalid)?;
+    let plan = plan(&document, &record, &shared.calendars).map_err(invalid)?;
     let prepared = Arc::new(PreparedJob {
         record,
         document,
@@ -46,6 +49,27 @@ pub(crate) async fn prepare(shared: &Shared, job: &JobRef) -> Result<Arc<Prepare
     Ok(prepared)
 }
 
+impl Shared {
+    /// Reads a job that is to be stored or run now.
+    pub(crate) fn read(&self, yaml: &str) -> Result<JobDocument, Vec<Problem>> {
+        self.read_in(yaml, false)
+    }
+
+    /// Reads a job that was checked when it was stored.
+    pub(crate) fn read_stored(&self, yaml: &str) -> Result<JobDocument, Vec<Problem>> {
+        self.read_in(yaml, true)
+    }
+
+    fn read_in(&self, yaml: &str, stored: bool) -> Result<JobDocument, Vec<Problem>> {
+        let context = Context {
+            calendars: Some(&self.calendars),
+            now: Some(self.clock.now()),
+            stored,
+        };
+        jobcell_model::parse_job_in(yaml, self.job_types.schemas(), &context)
+    }
+}
+
 /// The plan of a job's schedules; none without any.
 ///
 /// # Errors
@@ -53,13 +77,14 @@ pub(crate) async fn prepare(shared: &Shared, job: &JobRef) -> Result<Arc<Prepare
 pub(crate) fn plan(
     document: &JobDocument,
     record: &JobRecord,
+    calendars: &Calendars,
 ) -> Result<Option<Plan>, Vec<Problem>> {
     let schedules = &document.spec.schedules;
     if schedules.is_empty() {
         return Ok(None);
     }
     let seed = record.job_id.as_bytes();
-    let plan = Plan::new(schedules, seed, record.created_date, &Calendars::default());
+    let plan = Plan::new(schedules, seed, record.created_date, calendars);
     plan.map(Some).map_err(|error| {
         let location = document.locate("/schedule");
         vec![Problem {

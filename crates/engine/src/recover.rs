@@ -10,13 +10,18 @@ use tokio::task::JoinSet;
 
 use crate::Shared;
 use crate::error::StartError;
+use crate::follow;
 use crate::prepare::prepare;
 use crate::queue::Waiting;
-use crate::retry;
 
-/// Puts every run that waits where it is started from.
+/// Puts every run that waits, and that nobody here knows of, where it is started
+/// from.
 pub(crate) async fn take_up_waiting(shared: &Shared) -> Result<(), StorageError> {
     for execution in shared.store.pending_executions().await? {
+        let id = execution.execution_id;
+        if shared.queue.holds(id) || shared.live.get(id).is_some() {
+            continue;
+        }
         let job = prepare(shared, &JobRef::Id(execution.job_id)).await;
         shared.queue.push(match job {
             Ok(job) => job.waiting(execution),
@@ -66,21 +71,15 @@ async fn close(shared: Arc<Shared>, mut execution: Execution) -> Result<(), Stor
         // A job that is gone or not valid any more asks for nothing.
         Err(_) => None,
     };
-    let again = job
-        .as_ref()
-        .and_then(|job| retry::next_attempt(&execution, &job.document.spec, now));
+    let brought = follow::after(&shared, &execution, job.as_ref()).await?;
     let finish = Finish {
         execution,
         output: RunOutput::default(),
-        then: again.clone().into_iter().collect(),
+        then: brought.runs.clone(),
     };
     match shared.store.finish_run(finish).await {
-        Ok(()) => {}
-        Err(FinishError::NotOpen { .. }) => return Ok(()),
-        Err(FinishError::Storage(error)) => return Err(error),
+        Ok(made) => brought.take_up(&shared, made).await,
+        Err(FinishError::NotOpen { .. }) => Ok(()),
+        Err(FinishError::Storage(error)) => Err(error),
     }
-    if let (Some(execution), Some(job)) = (again, job) {
-        shared.queue.push(job.waiting(execution));
-    }
-    Ok(())
 }

@@ -19,6 +19,7 @@ use crate::execute::{self, Begun};
 use crate::jobs::CheckedJob;
 use crate::live::{CancelCause, Listed};
 use crate::prepare::prepare;
+use crate::type_slots::{Taken, TypeSlots};
 
 /// How often a run is looked for that waits and is on no list yet.
 const ON_THE_WAY: usize = 1000;
@@ -189,8 +190,12 @@ impl Engine {
         }
         let execution = execute::start_record(&self.0, prepared, request);
         let execution_id = execution.execution_id;
-        let live = Listed::add(&self.0, execution_id, execution.job_id)
-            .ok_or(Begun::Refused(StartError::ShuttingDown))?;
+        let slot = TypeSlots::take(&self.0, &execution.job_type).map_err(|Taken| {
+            let job_type = execution.job_type.clone();
+            Begun::Refused(StartError::TypeBusy { job_type })
+        })?;
+        let live = Listed::add(&self.0, &execution)
+            .map_err(|_| Begun::Refused(StartError::ShuttingDown))?;
         let (admitted_sender, admitted) = oneshot::channel();
         let (finished_sender, finished) = oneshot::channel();
         let task = execute::recorded(
@@ -199,6 +204,7 @@ impl Engine {
             execute::Ticket {
                 execution,
                 live,
+                slot,
                 waited: false,
             },
             admitted_sender,

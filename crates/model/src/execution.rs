@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ExecutionId, JobId};
+use crate::spec::Parameter;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,6 +61,8 @@ pub enum Trigger {
     Scheduled,
     /// An earlier run failed and the job's `retryPolicy` allows another.
     Retry,
+    /// A run of another job ended, and the job's `after` names that.
+    Dependency,
 }
 
 impl Trigger {
@@ -70,6 +73,7 @@ impl Trigger {
             Self::Manual => "manual",
             Self::Scheduled => "scheduled",
             Self::Retry => "retry",
+            Self::Dependency => "dependency",
         }
     }
 }
@@ -173,6 +177,12 @@ pub struct Execution {
     pub not_before: Option<DateTime<Utc>>,
     /// The run because of which this one never started.
     pub blocked_by: Option<ExecutionId>,
+    /// The run whose end made this one start, by the job's `after`.
+    pub triggered_by: Option<ExecutionId>,
+    /// Runs with the same key share a limit, whatever their jobs.
+    pub concurrency_key: Option<String>,
+    /// Values that take the place of the job's own `parameters`.
+    pub parameters: Vec<Parameter>,
     /// How much it wrote.
     pub output: OutputSummary,
 }

@@ -12,6 +12,7 @@ pub mod spec;
 
 mod configuration;
 mod document;
+mod durations;
 mod fields;
 mod instant;
 mod job_schema;
@@ -33,6 +34,7 @@ mod wording;
 mod yaml;
 
 pub use document::JobDocument;
+pub use durations::Durations;
 pub use execution::{Execution, OutputSummary, RunState, StepResult, StepStatus, Trigger};
 pub use id::{ExecutionId, IdError, JobId, JobRef};
 pub use job::{JobRecord, JobStatistics, StoredJob};

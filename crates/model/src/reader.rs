@@ -62,6 +62,9 @@ pub struct Context<'a> {
     /// From when on warnings look ahead; without it from the year after the
     /// zone database's.
     pub now: Option<DateTime<Utc>>,
+    /// Whether it was checked when it was stored. What it comes to is not
+    /// computed again then: a job must not end because a zone's rules changed.
+    pub stored: bool,
 }
 
 /// The same for one who knows more about where the job is to run.

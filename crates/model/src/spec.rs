@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::execution::RunState;
 use crate::schedule::Schedule;
 
 /// How a job is to run. As JSON it is a job again: lengths of time are numbers
@@ -89,7 +90,7 @@ impl JobSpec {
 }
 
 /// One parameter of a job.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parameter {
     /// Its name.
@@ -206,7 +207,7 @@ pub struct After {
 }
 
 /// How a run must end for another job to start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AfterOutcome {
     /// It succeeded.
@@ -215,6 +216,21 @@ pub enum AfterOutcome {
     Failure,
     /// It ended.
     Always,
+}
+
+impl AfterOutcome {
+    /// Whether a run that ended so is meant. One that never started has not
+    /// ended in this sense.
+    #[must_use]
+    pub const fn covers(self, ended: RunState) -> bool {
+        match ended {
+            RunState::Pending | RunState::Running | RunState::Skipped => false,
+            RunState::Success => matches!(self, Self::Success | Self::Always),
+            RunState::Failed | RunState::Timeout | RunState::Cancelled | RunState::Interrupted => {
+                matches!(self, Self::Failure | Self::Always)
+            }
+        }
+    }
 }
 
 /// What becomes of a run that is one too many.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jobcell_model::{JobRecord, RunState};
-use jobcell_store::{RedbStore, Store, StoreOptions};
+use jobcell_store::{JobTriggers, RedbStore, Store, StoreOptions};
 use redb::{Database, TableDefinition};
 
 const FLOOR: usize = 2000;
@@ -58,7 +58,10 @@ fn bare_commits(folder: &Path) -> String {
 async fn pairs(path: &Path, clients: usize) -> String {
     let store = Arc::new(RedbStore::open(path, StoreOptions::default()).unwrap());
     let job = support::job("bench");
-    store.create_job(job.clone(), None).await.unwrap();
+    store
+        .create_job(job.clone(), JobTriggers::default())
+        .await
+        .unwrap();
     let before = store.commit_metrics();
     let start = Instant::now();
     let tasks: Vec<_> = (0..clients)

@@ -3,7 +3,7 @@
 //! starts a run.
 
 use chrono::{DateTime, Utc};
-use jobcell_model::{Execution, ExecutionId, JobId, RunState};
+use jobcell_model::{ExecutionId, JobId};
 use redb::ReadableTable;
 
 use crate::codec::{self, EDITION, corrupt};
@@ -11,15 +11,11 @@ use crate::error::{ClaimError, StorageError};
 use crate::failure::Failure;
 use crate::jobs;
 use crate::pending;
-use crate::rows;
-use crate::store::{Claimed, DueFiring, FiringClaim, PlannedFiring, WhenFull};
-use crate::tables::{Snapshot, WriteTables, due_job, job_instant, job_run, split_due_job};
+use crate::store::{DueFiring, FiringClaim, NewRun, NewRuns, PlannedFiring};
+use crate::tables::{
+    Snapshot, WriteTables, due_job, job_instant, split_due_job, split_job_instant,
+};
 use crate::writer::{Change, Operation, Stop};
-
-/// What a run says that was one too many.
-pub(crate) const LIMIT_REACHED: &str = "concurrency_limit";
-/// What a run says that found the queue full.
-pub(crate) const QUEUE_FULL: &str = "queue_full";
 
 /// Sets when a job fires next, or that it does not.
 pub(crate) fn plan(
@@ -51,14 +47,13 @@ impl ClaimFiring {
         Self { claim }
     }
 
-    /// Writes one firing with its run. None when it was recorded before.
+    /// Writes one firing with its run; nothing when it was recorded before.
     fn fire(
-        &self,
         tables: &mut WriteTables<'_>,
-        run: &Execution,
-        claimed: &mut Claimed,
+        new: &NewRun,
+        made: &mut NewRuns,
     ) -> Result<(), Stop<ClaimError>> {
-        let mut run = run.clone();
+        let run = &new.execution;
         if let Some(instant) = run.scheduled_time {
             let key = job_instant(run.job_id, millis(instant));
             if tables.firings.get(&key)?.is_some() {
@@ -66,80 +61,15 @@ impl ClaimFiring {
             }
             tables.firings.insert(&key, run.execution_id.as_bytes())?;
         }
-        if run.status == RunState::Pending {
-            self.admit(tables, &mut run, claimed)?;
-        }
-        let id = run.execution_id;
-        let row = rows::encode_execution(&run)?;
-        tables.history.insert(id.as_bytes(), row.as_slice())?;
-        let key = job_run(run.job_id, id);
-        tables.runs_by_job.insert(&key, ())?;
-        if run.status == RunState::Pending {
-            tables.pending_runs.insert(&key, ())?;
-            claimed.pending.push(run);
-        } else {
-            claimed.skipped.push(run);
-        }
-        Ok(())
+        pending::add(tables, new, made)
     }
-
-    /// Decides what becomes of a run when its job has as many as it may.
-    fn admit(
-        &self,
-        tables: &mut WriteTables<'_>,
-        run: &mut Execution,
-        claimed: &mut Claimed,
-    ) -> Result<(), Stop<ClaimError>> {
-        let Some(limit) = self.claim.limit else {
-            return Ok(());
-        };
-        let running = pending::of_job(&tables.open_runs, run.job_id)?;
-        let waiting = pending::of_job(&tables.pending_runs, run.job_id)?;
-        if running.len() + waiting.len() < limit.max(1) as usize {
-            return Ok(());
-        }
-        match self.claim.when_full {
-            WhenFull::Skip => {
-                let first = running.first().or(waiting.first()).copied();
-                skip(run, LIMIT_REACHED, first, |by| {
-                    format!(
-                        "skipped because the run {by} was still going on and `concurrency.limit` allows no more"
-                    )
-                });
-            }
-            WhenFull::Queue { max } if waiting.len() >= max as usize => {
-                skip(run, QUEUE_FULL, waiting.first().copied(), |by| {
-                    format!(
-                        "skipped because {} runs of the job were waiting already, the first of them {by}, and `concurrency.queue.max` allows no more",
-                        waiting.len()
-                    )
-                });
-            }
-            WhenFull::Queue { .. } => {}
-            WhenFull::Replace => claimed.replaced.extend(running.iter().chain(&waiting)),
-        }
-        Ok(())
-    }
-}
-
-fn skip(
-    run: &mut Execution,
-    code: &str,
-    by: Option<ExecutionId>,
-    message: impl FnOnce(String) -> String,
-) {
-    run.status = RunState::Skipped;
-    run.end_time = Some(run.start_time);
-    run.error_code = Some(code.to_owned());
-    run.error_message = Some(message(by.map(|id| id.to_string()).unwrap_or_default()));
-    run.blocked_by = by;
 }
 
 impl Operation for ClaimFiring {
-    type Reply = Claimed;
+    type Reply = NewRuns;
     type Error = ClaimError;
 
-    fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<Claimed>, Stop<ClaimError>> {
+    fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<NewRuns>, Stop<ClaimError>> {
         let job_id = self.claim.job_id;
         let planned = match tables.planned.get(job_id.as_bytes())? {
             Some(row) => Some(decode(row.value())?),
@@ -149,17 +79,65 @@ impl Operation for ClaimFiring {
         if planned != Some(self.claim.planned) || revision != Some(self.claim.revision) {
             return Err(Stop::Refused(ClaimError::Lost { job_id }));
         }
-        let mut claimed = Claimed::default();
+        let mut made = NewRuns::default();
         for run in &self.claim.runs {
-            self.fire(tables, run, &mut claimed)?;
+            Self::fire(tables, run, &mut made)?;
         }
         plan(tables, job_id, self.claim.next)?;
-        Ok(Change::Made(claimed))
+        Ok(Change::Made(made))
     }
 
     fn needs_room(&self) -> bool {
         true
     }
+}
+
+/// Sets when a job fires next, unless it was changed or has fired.
+pub(crate) struct Replan {
+    pub(crate) job_id: JobId,
+    pub(crate) revision: u64,
+    pub(crate) seen: Option<DateTime<Utc>>,
+    pub(crate) next: Option<PlannedFiring>,
+}
+
+impl Operation for Replan {
+    type Reply = bool;
+    type Error = StorageError;
+
+    fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<bool>, Stop<StorageError>> {
+        let planned = match tables.planned.get(self.job_id.as_bytes())? {
+            Some(row) => Some(decode(row.value())?),
+            None => None,
+        };
+        let seen = planned.map(|planned| millis(planned.nominal));
+        let revision = jobs::revision(tables, self.job_id)?;
+        if seen != self.seen.map(millis) || revision != Some(self.revision) {
+            return Ok(Change::Nothing(false));
+        }
+        plan(tables, self.job_id, self.next)?;
+        Ok(Change::Made(true))
+    }
+}
+
+const BASIS_KEY: &str = "plan_basis";
+
+/// Says by what the next firings are computed.
+pub(crate) struct SetBasis(pub(crate) String);
+
+impl Operation for SetBasis {
+    type Reply = ();
+    type Error = StorageError;
+
+    fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<()>, Stop<StorageError>> {
+        tables.meta.insert(BASIS_KEY, self.0.as_bytes())?;
+        Ok(Change::Made(()))
+    }
+}
+
+/// By what the next firings were computed.
+pub(crate) fn basis(snapshot: &Snapshot) -> Result<Option<String>, Failure> {
+    let basis = snapshot.meta()?.get(BASIS_KEY)?;
+    Ok(basis.map(|basis| String::from_utf8_lossy(basis.value()).into_owned()))
 }
 
 /// The firings that are due at `now`, the longest overdue first.
@@ -210,6 +188,23 @@ pub(crate) fn firing(
         .firings()?
         .get(&job_instant(job, millis(nominal)))?;
     Ok(found.map(|id| ExecutionId::from_bytes(*id.value())))
+}
+
+/// The latest instant of a job's schedule that was fired.
+pub(crate) fn last_firing(
+    snapshot: &Snapshot,
+    job: JobId,
+) -> Result<Option<DateTime<Utc>>, Failure> {
+    let (first, last) = (job_instant(job, i64::MIN), job_instant(job, i64::MAX));
+    let firings = snapshot.firings()?;
+    let latest = firings.range::<&[u8; 24]>(&first..=&last)?.next_back();
+    match latest {
+        Some(entry) => {
+            let (_, at) = split_job_instant(entry?.0.value());
+            Ok(Some(instant(at)?))
+        }
+        None => Ok(None),
+    }
 }
 
 /// An instant as it is kept here: whole milliseconds.

@@ -74,6 +74,12 @@ pub enum CreateJobError {
         /// Whose it is.
         job_id: JobId,
     },
+    /// It would start after itself, by way of other jobs.
+    #[error("the job would start after itself: {}", keys.join(", then "))]
+    Cycle {
+        /// The `id`s from it to the job that it is to start after.
+        keys: Vec<String>,
+    },
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -101,6 +107,12 @@ pub enum ReplaceJobError {
         key: String,
         /// Whose it is.
         job_id: JobId,
+    },
+    /// It would start after itself, by way of other jobs.
+    #[error("the job would start after itself: {}", keys.join(", then "))]
+    Cycle {
+        /// The `id`s from it to the job that it is to start after.
+        keys: Vec<String>,
     },
     /// The storage failed.
     #[error(transparent)]

@@ -1,4 +1,5 @@
-//! The store's format: writes it into a new store, checks it in an old one.
+//! The store's format: writes it into a new store, checks it in an old one, and
+//! adds the tables there that later versions have.
 //! Never changes a store of another format.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +10,7 @@ use crate::codec::corrupt;
 use crate::error::StorageError;
 use crate::failure::Failure;
 use crate::slot::Slot;
-use crate::tables::{META, WriteTables};
+use crate::tables::{META, TABLES, WriteTables};
 
 /// The format that is written, and the latest that is read.
 pub(crate) const FORMAT: u32 = 1;
@@ -33,6 +34,11 @@ pub(crate) enum Found {
 pub(crate) fn check_or_create(slot: &Slot) -> Result<Found, Failure> {
     let transaction = slot.begin_write()?;
     let found = match stored_format(&transaction)? {
+        Some(FORMAT) if lacks_tables(&transaction)? => {
+            WriteTables::open(&transaction)?;
+            transaction.commit()?;
+            return Ok(Found::Current);
+        }
         Some(FORMAT) => Found::Current,
         Some(newer) if newer > FORMAT => Found::Newer(newer),
         Some(_) => Found::Foreign,
@@ -74,9 +80,13 @@ fn holds_anything_else(transaction: &WriteTransaction) -> Result<bool, Failure> 
     Ok(multimaps.next().is_some() || tables.any(|table| table.name() != META.name()))
 }
 
+/// Whether it was made by a version with fewer tables.
+fn lacks_tables(transaction: &WriteTransaction) -> Result<bool, Failure> {
+    Ok(transaction.list_tables()?.count() < TABLES)
+}
+
 fn create(transaction: &WriteTransaction) -> Result<(), Failure> {
-    WriteTables::open(transaction)?;
-    let mut meta = transaction.open_table(META)?;
+    let mut meta = WriteTables::open(transaction)?.meta;
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()

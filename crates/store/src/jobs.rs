@@ -10,8 +10,9 @@ use crate::due;
 use crate::error::{CreateJobError, ReplaceJobError, StorageError};
 use crate::failure::Failure;
 use crate::rows;
-use crate::store::{Page, PlannedFiring};
+use crate::store::{JobTriggers, Page};
 use crate::tables::{Id, Snapshot, WriteTables};
+use crate::ties;
 use crate::writer::{Change, Operation, Stop};
 
 /// Adds a job.
@@ -19,18 +20,18 @@ pub(crate) struct CreateJob {
     job: JobRecord,
     row: Vec<u8>,
     statistics: Vec<u8>,
-    next: Option<PlannedFiring>,
+    triggers: JobTriggers,
 }
 
 impl CreateJob {
-    pub(crate) fn new(job: JobRecord, next: Option<PlannedFiring>) -> Result<Self, StorageError> {
+    pub(crate) fn new(job: JobRecord, triggers: JobTriggers) -> Result<Self, StorageError> {
         let row = rows::encode_job(&job)?;
         let statistics = rows::encode_statistics(&JobStatistics::default())?;
         Ok(Self {
             job,
             row,
             statistics,
-            next,
+            triggers,
         })
     }
 }
@@ -54,13 +55,19 @@ impl Operation for CreateJob {
             let job_id = self.job.job_id;
             return Err(Stop::Refused(CreateJobError::KeyTaken { key, job_id }));
         }
+        if let Some(keys) =
+            ties::cycle::<Stop<_>>(tables, &self.job, self.triggers.after.as_deref())?
+        {
+            return Err(Stop::Refused(CreateJobError::Cycle { keys }));
+        }
         tables.jobs.insert(id, self.row.as_slice())?;
         tables.job_keys.insert(self.job.key.as_str(), id)?;
         tables.statistics.insert(id, self.statistics.as_slice())?;
         if self.job.enabled {
             tables.enabled_jobs.insert(id, ())?;
         }
-        due::plan(tables, self.job.job_id, self.next)?;
+        due::plan(tables, self.job.job_id, self.triggers.next)?;
+        ties::set::<Stop<_>>(tables, self.job.job_id, self.triggers.after.as_deref())?;
         Ok(Change::Made(()))
     }
 
@@ -75,21 +82,21 @@ pub(crate) struct ReplaceJob {
     job: JobRecord,
     row: Vec<u8>,
     expected_revision: u64,
-    next: Option<PlannedFiring>,
+    triggers: JobTriggers,
 }
 
 impl ReplaceJob {
     pub(crate) fn new(
         job: JobRecord,
         expected_revision: u64,
-        next: Option<PlannedFiring>,
+        triggers: JobTriggers,
     ) -> Result<Self, StorageError> {
         let row = rows::encode_job(&job)?;
         Ok(Self {
             job,
             row,
             expected_revision,
-            next,
+            triggers,
         })
     }
 }
@@ -109,6 +116,11 @@ impl Operation for ReplaceJob {
             let revision = before.revision;
             return Err(Stop::Refused(ReplaceJobError::Changed { revision }));
         }
+        if let Some(keys) =
+            ties::cycle::<Stop<_>>(tables, &self.job, self.triggers.after.as_deref())?
+        {
+            return Err(Stop::Refused(ReplaceJobError::Cycle { keys }));
+        }
         if before.key != self.job.key {
             if let Some(holder) = holder_of(tables, &self.job.key)? {
                 let key = self.job.key.clone();
@@ -126,7 +138,8 @@ impl Operation for ReplaceJob {
             (true, false) => drop(tables.enabled_jobs.remove(id)?),
             _ => {}
         }
-        due::plan(tables, job_id, self.next)?;
+        due::plan(tables, job_id, self.triggers.next)?;
+        ties::set::<Stop<_>>(tables, job_id, self.triggers.after.as_deref())?;
         Ok(Change::Made(()))
     }
 }
@@ -149,6 +162,7 @@ impl Operation for DeleteJob {
         tables.statistics.remove(id)?;
         tables.enabled_jobs.remove(id)?;
         due::plan(tables, self.0, None)?;
+        ties::set::<Stop<_>>(tables, self.0, Some(&[]))?;
         Ok(Change::Made(true))
     }
 }

@@ -20,6 +20,7 @@ mod jobs;
 mod medium;
 mod output;
 mod pending;
+mod places;
 mod redb_store;
 mod rows;
 mod runs;
@@ -28,6 +29,7 @@ pub mod store;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod ties;
 mod verify;
 mod writer;
 
@@ -37,6 +39,6 @@ pub use error::{
 };
 pub use redb_store::{RedbStore, StoreOptions};
 pub use store::{
-    Claimed, CommitMetrics, DueFiring, Finish, FiringClaim, Page, PlannedFiring, RunAdmission,
-    Store, WhenFull,
+    CommitMetrics, DueFiring, Finish, FiringClaim, Follower, JobTriggers, NewRun, NewRuns, Page,
+    PlannedFiring, Room, RunAdmission, Store, WhenFull,
 };

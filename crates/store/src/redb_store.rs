@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use jobcell_model::{Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob};
 use redb::DatabaseError;
 
-use crate::due::{self, ClaimFiring};
+use crate::due::{self, ClaimFiring, Replan, SetBasis};
 use crate::error::{
     AdmitError, ClaimError, CreateJobError, FinishError, OpenError, ReplaceJobError, StartError,
     StorageError,
@@ -23,10 +23,11 @@ use crate::pending::{self, StartPending};
 use crate::runs::{self, AdmitRun, FinishRun};
 use crate::slot::{OpenFailure, Slot, damaged};
 use crate::store::{
-    Claimed, CommitMetrics, DueFiring, Finish, FiringClaim, Page, PlannedFiring, RunAdmission,
-    Store,
+    CommitMetrics, DueFiring, Finish, FiringClaim, Follower, JobTriggers, NewRuns, Page,
+    PlannedFiring, RunAdmission, Store,
 };
 use crate::tables::{Snapshot, WriteTables};
+use crate::ties;
 use crate::verify;
 use crate::writer::{Change, Operation, Stop, WriterHandle};
 
@@ -141,19 +142,19 @@ impl Store for RedbStore {
     async fn create_job(
         &self,
         job: JobRecord,
-        next: Option<PlannedFiring>,
+        triggers: JobTriggers,
     ) -> Result<(), CreateJobError> {
-        self.writer.write(CreateJob::new(job, next)?).await
+        self.writer.write(CreateJob::new(job, triggers)?).await
     }
 
     async fn replace_job(
         &self,
         job: JobRecord,
         expected_revision: u64,
-        next: Option<PlannedFiring>,
+        triggers: JobTriggers,
     ) -> Result<(), ReplaceJobError> {
         self.writer
-            .write(ReplaceJob::new(job, expected_revision, next)?)
+            .write(ReplaceJob::new(job, expected_revision, triggers)?)
             .await
     }
 
@@ -183,7 +184,7 @@ impl Store for RedbStore {
     }
 
     async fn admit_run(&self, run: RunAdmission) -> Result<(), AdmitError> {
-        self.writer.write(AdmitRun::new(&run)?).await
+        self.writer.write(AdmitRun::new(run)?).await
     }
 
     async fn due_firings(
@@ -202,8 +203,39 @@ impl Store for RedbStore {
             .await
     }
 
-    async fn claim_firing(&self, claim: FiringClaim) -> Result<Claimed, ClaimError> {
+    async fn claim_firing(&self, claim: FiringClaim) -> Result<NewRuns, ClaimError> {
         self.writer.write(ClaimFiring::new(claim)).await
+    }
+
+    async fn replan_job(
+        &self,
+        job_id: JobId,
+        revision: u64,
+        seen: Option<DateTime<Utc>>,
+        next: Option<PlannedFiring>,
+    ) -> Result<bool, StorageError> {
+        let replan = Replan {
+            job_id,
+            revision,
+            seen,
+            next,
+        };
+        self.writer.write(replan).await
+    }
+
+    async fn plan_basis(&self) -> Result<Option<String>, StorageError> {
+        self.read("reading what plans rest on", due::basis).await
+    }
+
+    async fn set_plan_basis(&self, basis: String) -> Result<(), StorageError> {
+        self.writer.write(SetBasis(basis)).await
+    }
+
+    async fn followers(&self, key: &str) -> Result<Vec<Follower>, StorageError> {
+        self.read("looking for jobs that follow", |snapshot| {
+            ties::followers(snapshot, key)
+        })
+        .await
     }
 
     async fn firing(
@@ -213,6 +245,13 @@ impl Store for RedbStore {
     ) -> Result<Option<ExecutionId>, StorageError> {
         self.read("looking for a firing", |snapshot| {
             due::firing(snapshot, job_id, nominal)
+        })
+        .await
+    }
+
+    async fn last_firing(&self, job_id: JobId) -> Result<Option<DateTime<Utc>>, StorageError> {
+        self.read("looking for the last firing", |snapshot| {
+            due::last_firing(snapshot, job_id)
         })
         .await
     }
@@ -231,7 +270,7 @@ impl Store for RedbStore {
             .await
     }
 
-    async fn finish_run(&self, run: Finish) -> Result<(), FinishError> {
+    async fn finish_run(&self, run: Finish) -> Result<NewRuns, FinishError> {
         self.writer.write(FinishRun::new(run).await?).await
     }
 

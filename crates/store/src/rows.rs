@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use jobcell_model::{
-    Execution, ExecutionId, JobId, JobRecord, JobStatistics, OutputSummary, RunState, StepResult,
-    StepStatus, Trigger,
+    Execution, ExecutionId, JobId, JobRecord, JobStatistics, OutputSummary, Parameter, RunState,
+    StepResult, StepStatus, Trigger,
 };
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +107,12 @@ struct ExecutionRow<'a> {
     not_before: Option<Instant>,
     #[serde(rename = "bb", default, skip_serializing_if = "Option::is_none")]
     blocked_by: Option<ExecutionId>,
+    #[serde(rename = "tb", default, skip_serializing_if = "Option::is_none")]
+    triggered_by: Option<ExecutionId>,
+    #[serde(rename = "ck", default, skip_serializing_if = "Option::is_none")]
+    concurrency_key: Option<Cow<'a, str>>,
+    #[serde(rename = "pa", default, skip_serializing_if = "is_empty")]
+    parameters: Cow<'a, [Parameter]>,
     /// Bytes of standard output, of standard error, and dropped ones.
     #[serde(rename = "o", default, skip_serializing_if = "is_nothing")]
     output: [u64; 3],
@@ -150,6 +156,9 @@ struct StatisticsRow {
     failed_executions: u64,
     #[serde(rename = "d")]
     total_duration_seconds: f64,
+    /// Buckets of durations and how many are in each.
+    #[serde(rename = "h", default, skip_serializing_if = "Vec::is_empty")]
+    durations: Vec<(i16, u64)>,
 }
 
 /// Encodes a run.
@@ -195,6 +204,9 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
         parent_execution_id: row.parent_execution_id,
         not_before: instant(row.not_before)?,
         blocked_by: row.blocked_by,
+        triggered_by: row.triggered_by,
+        concurrency_key: row.concurrency_key.map(Cow::into_owned),
+        parameters: row.parameters.into_owned(),
         output: OutputSummary {
             stdout_bytes,
             stderr_bytes,
@@ -247,6 +259,7 @@ pub(crate) fn encode_statistics(figures: &JobStatistics) -> Result<Vec<u8>, Stor
         successful_executions: figures.successful_executions,
         failed_executions: figures.failed_executions,
         total_duration_seconds: figures.total_duration_seconds,
+        durations: figures.durations.buckets().collect(),
     };
     codec::encode("statistics row", &row)
 }
@@ -265,6 +278,7 @@ pub(crate) fn decode_statistics(bytes: &[u8]) -> Result<JobStatistics, StorageEr
         successful_executions: row.successful_executions,
         failed_executions: row.failed_executions,
         total_duration_seconds: row.total_duration_seconds,
+        durations: row.durations.into_iter().collect(),
     })
 }
 
@@ -297,6 +311,9 @@ fn execution_row(run: &Execution) -> ExecutionRow<'_> {
         parent_execution_id: run.parent_execution_id,
         not_before: run.not_before.map(Instant::from),
         blocked_by: run.blocked_by,
+        triggered_by: run.triggered_by,
+        concurrency_key: run.concurrency_key.as_deref().map(Cow::Borrowed),
+        parameters: Cow::Borrowed(&run.parameters),
         output: [
             run.output.stdout_bytes,
             run.output.stderr_bytes,
@@ -333,6 +350,10 @@ fn read_step(row: StepRow<'static>) -> Result<StepResult, StorageError> {
 )]
 fn is_zero(count: &u32) -> bool {
     *count == 0
+}
+
+fn is_empty(parameters: &[Parameter]) -> bool {
+    parameters.is_empty()
 }
 
 fn is_nothing(counts: &[u64; 3]) -> bool {

@@ -11,58 +11,40 @@ use crate::failure::Failure;
 use crate::jobs;
 use crate::output::{self, EncodedOutput};
 use crate::pending;
+use crate::places;
 use crate::rows;
-use crate::store::{Finish, Page, RunAdmission};
+use crate::store::{Finish, NewRun, NewRuns, Page, RunAdmission};
 use crate::tables::{Snapshot, WriteTables, job_run, runs_of, split_job_run};
 use crate::writer::{Change, OpenRun, Operation, Stop};
 
 /// Records a run as started.
 pub(crate) struct AdmitRun {
-    run: OpenRun,
-    revision: u64,
+    execution: Execution,
     limit: Option<u32>,
     row: Vec<u8>,
 }
 
 impl AdmitRun {
-    pub(crate) fn new(admission: &RunAdmission) -> Result<Self, StorageError> {
-        let Execution {
-            job_id,
-            execution_id,
-            job_revision,
-            ..
-        } = admission.execution;
+    pub(crate) fn new(admission: RunAdmission) -> Result<Self, StorageError> {
         Ok(Self {
-            run: OpenRun {
-                job_id,
-                execution_id,
-            },
-            revision: job_revision,
-            limit: admission.limit,
             row: rows::encode_execution(&admission.execution)?,
+            execution: admission.execution,
+            limit: admission.limit,
         })
     }
 
-    /// The oldest of the job's runs when as many go on as its limit allows.
+    /// The oldest of the runs beside it when as many go on as the limit allows.
     fn in_its_way(
         &self,
-        tables: &WriteTables<'_>,
+        tables: &mut WriteTables<'_>,
     ) -> Result<Option<ExecutionId>, redb::StorageError> {
         let Some(limit) = self.limit else {
             return Ok(None);
         };
-        let (first, last) = runs_of(self.run.job_id);
-        let mut open = tables.open_runs.range::<&[u8; 32]>(&first..=&last)?;
-        let Some(oldest) = open.next() else {
-            return Ok(None);
-        };
-        let oldest = split_job_run(oldest?.0.value()).1;
         // A limit of 0 is no way to disable a job; it allows one run as 1 does.
-        let others = limit.saturating_sub(1) as usize;
-        let found = open
-            .take(others)
-            .try_fold(0, |count, row| row.map(|_| count + 1))?;
-        Ok((found == others).then_some(oldest))
+        let limit = limit.max(1) as usize;
+        let open = places::open(tables).beside(&self.execution, limit)?;
+        Ok(open.first().copied().filter(|_| open.len() >= limit))
     }
 }
 
@@ -71,12 +53,14 @@ impl Operation for AdmitRun {
     type Error = AdmitError;
 
     fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<()>, Stop<AdmitError>> {
-        let OpenRun {
+        let Execution {
             job_id,
             execution_id,
-        } = self.run;
+            job_revision,
+            ..
+        } = self.execution;
         match jobs::revision(tables, job_id)? {
-            Some(revision) if revision == self.revision => {}
+            Some(revision) if revision == job_revision => {}
             Some(revision) => return Err(Stop::Refused(AdmitError::Changed { revision })),
             None => return Err(Stop::Refused(AdmitError::NotFound { job_id })),
         }
@@ -88,7 +72,7 @@ impl Operation for AdmitRun {
             .history
             .insert(execution_id.as_bytes(), self.row.as_slice())?;
         tables.runs_by_job.insert(&key, ())?;
-        tables.open_runs.insert(&key, ())?;
+        places::open(tables).add(&self.execution)?;
         Ok(Change::Made(()))
     }
 
@@ -97,7 +81,10 @@ impl Operation for AdmitRun {
     }
 
     fn opens(&self) -> Option<OpenRun> {
-        Some(self.run)
+        Some(OpenRun {
+            job_id: self.execution.job_id,
+            execution_id: self.execution.execution_id,
+        })
     }
 }
 
@@ -106,23 +93,18 @@ pub(crate) struct FinishRun {
     execution: Execution,
     row: Vec<u8>,
     output: EncodedOutput,
-    then: Vec<(Execution, Vec<u8>)>,
+    then: Vec<NewRun>,
 }
 
 impl FinishRun {
     pub(crate) async fn new(finish: Finish) -> Result<Self, StorageError> {
         let row = rows::encode_execution(&finish.execution)?;
         let output = EncodedOutput::new(finish.output).await?;
-        let then = finish.then.into_iter().map(|run| {
-            let row = rows::encode_execution(&run)?;
-            Ok((run, row))
-        });
-        let then = then.collect::<Result<_, StorageError>>()?;
         Ok(Self {
             execution: finish.execution,
             row,
             output,
-            then,
+            then: finish.then,
         })
     }
 
@@ -153,13 +135,19 @@ impl FinishRun {
         } else {
             figures.failed_executions += 1;
         }
-        figures.total_duration_seconds += run.duration_seconds.unwrap_or(0.0);
+        if let Some(seconds) = run.duration_seconds {
+            figures.total_duration_seconds += seconds;
+            figures.durations.add(seconds);
+        }
         Ok(Some(rows::encode_statistics(&figures)?))
     }
 
     /// A commit that is reported as failed may have reached the disk all the
     /// same, so the same end is taken twice, and counted once.
-    fn given_again(&self, tables: &mut WriteTables<'_>) -> Result<Change<()>, Stop<FinishError>> {
+    fn given_again(
+        &self,
+        tables: &mut WriteTables<'_>,
+    ) -> Result<Change<NewRuns>, Stop<FinishError>> {
         let execution_id = self.execution.execution_id;
         let id = execution_id.as_bytes();
         let recorded = tables
@@ -171,25 +159,28 @@ impl FinishRun {
         }
         // Writing it again makes the answer wait for a commit.
         tables.history.insert(id, self.row.as_slice())?;
-        Ok(Change::Made(()))
+        let mut made = NewRuns::default();
+        for new in &self.then {
+            pending::added_before::<Stop<_>>(tables, new, &mut made)?;
+        }
+        Ok(Change::Made(made))
     }
 }
 
 impl Operation for FinishRun {
-    type Reply = ();
+    type Reply = NewRuns;
     type Error = FinishError;
 
-    fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<()>, Stop<FinishError>> {
+    fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<NewRuns>, Stop<FinishError>> {
         let Execution {
             job_id,
             execution_id,
             ..
         } = self.execution;
         let figures = self.figures(tables)?;
-        let key = job_run(job_id, execution_id);
         // Removing what is not there leaves no trace, so this checks and writes.
-        let had_started = tables.open_runs.remove(&key)?.is_some();
-        if !had_started && tables.pending_runs.remove(&key)?.is_none() {
+        let had_started = places::open(tables).remove(&self.execution)?;
+        if !had_started && !places::pending(tables).remove(&self.execution)? {
             return self.given_again(tables);
         }
         // What never started counts for nothing.
@@ -203,8 +194,11 @@ impl Operation for FinishRun {
                 .insert(job_id.as_bytes(), figures.as_slice())?;
         }
         self.output.store(execution_id, tables)?;
-        pending::add(tables, &self.then)?;
-        Ok(Change::Made(()))
+        let mut made = NewRuns::default();
+        for new in &self.then {
+            pending::add::<Stop<_>>(tables, new, &mut made)?;
+        }
+        Ok(Change::Made(made))
     }
 }
 

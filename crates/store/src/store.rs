@@ -6,7 +6,9 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use jobcell_model::{Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob};
+use jobcell_model::{
+    After, AfterOutcome, Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob,
+};
 
 use crate::error::{
     AdmitError, ClaimError, CreateJobError, FinishError, ReplaceJobError, StartError, StorageError,
@@ -26,8 +28,46 @@ pub struct Page<T> {
 pub struct RunAdmission {
     /// Its row, in the state `running`.
     pub execution: Execution,
-    /// How many runs of the job may go on at once; none for any number.
+    /// How many runs of the job, or of its `concurrency_key`, may go on at once;
+    /// none for any number.
     pub limit: Option<u32>,
+}
+
+/// What makes a job start by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobTriggers {
+    /// The next instant of its schedule.
+    pub next: Option<PlannedFiring>,
+    /// The jobs after whose runs it starts; none leaves them as they are.
+    pub after: Option<Vec<After>>,
+}
+
+/// A job that starts after another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Follower {
+    /// Which.
+    pub job_id: JobId,
+    /// After which ends.
+    pub on: AfterOutcome,
+}
+
+/// A run that is to wait, or the row of one that is skipped.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Its row. One that is `pending` may become `skipped`.
+    pub execution: Execution,
+    /// What is asked of the runs beside it; nothing lets it wait in any case.
+    pub room: Option<Room>,
+}
+
+/// What a run that is to wait asks of those with which it shares a limit: the
+/// ones with its `concurrency_key`, or of its job where it has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// How many may go on and wait at once.
+    pub limit: u32,
+    /// What becomes of one too many.
+    pub when_full: WhenFull,
 }
 
 /// A run that ended.
@@ -37,8 +77,9 @@ pub struct Finish {
     pub execution: Execution,
     /// What it wrote.
     pub output: RunOutput,
-    /// Runs that wait because of its end, such as a retry; recorded with it.
-    pub then: Vec<Execution>,
+    /// Runs that wait because of its end: a retry, or those of other jobs;
+    /// recorded with it.
+    pub then: Vec<NewRun>,
 }
 
 /// An instant of a job's schedule. Kept in whole milliseconds.
@@ -84,24 +125,20 @@ pub struct FiringClaim {
     pub planned: PlannedFiring,
     /// What it becomes, oldest first: runs that wait, and rows of such as are
     /// skipped. One whose instant was fired before is left out.
-    pub runs: Vec<Execution>,
-    /// How many runs of the job there may be at once; none for any number.
-    pub limit: Option<u32>,
-    /// What becomes of one too many.
-    pub when_full: WhenFull,
+    pub runs: Vec<NewRun>,
     /// The next instant of the job's schedule.
     pub next: Option<PlannedFiring>,
 }
 
-/// What a claim led to.
+/// What became of new runs.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Claimed {
+pub struct NewRuns {
     /// Runs that wait to be started.
     pub pending: Vec<Execution>,
     /// Runs that were recorded as skipped.
     pub skipped: Vec<Execution>,
-    /// Runs that are to make room.
-    pub replaced: Vec<ExecutionId>,
+    /// Runs that are to make room, with the one that each is to make it for.
+    pub replaced: Vec<(ExecutionId, ExecutionId)>,
 }
 
 /// How writes shared commits, since the store was opened.
@@ -118,20 +155,17 @@ pub struct CommitMetrics {
 /// Durable storage of jobs and runs.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Adds a job whose `key` is new, with the next instant of its schedule.
-    async fn create_job(
-        &self,
-        job: JobRecord,
-        next: Option<PlannedFiring>,
-    ) -> Result<(), CreateJobError>;
+    /// Adds a job whose `key` is new, with what makes it start by itself.
+    async fn create_job(&self, job: JobRecord, triggers: JobTriggers)
+    -> Result<(), CreateJobError>;
 
-    /// Replaces a job that is still at `expected_revision`, and the next
-    /// instant of its schedule.
+    /// Replaces a job that is still at `expected_revision`, and what makes it
+    /// start by itself.
     async fn replace_job(
         &self,
         job: JobRecord,
         expected_revision: u64,
-        next: Option<PlannedFiring>,
+        triggers: JobTriggers,
     ) -> Result<(), ReplaceJobError>;
 
     /// Removes a job; its history stays. False where there was none.
@@ -167,7 +201,27 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records a firing with what it becomes and the job's next instant, all
     /// in one step. An instant of a job is fired once, whoever claims it.
-    async fn claim_firing(&self, claim: FiringClaim) -> Result<Claimed, ClaimError>;
+    async fn claim_firing(&self, claim: FiringClaim) -> Result<NewRuns, ClaimError>;
+
+    /// Sets when a job fires next, if it is still at this revision and its next
+    /// firing still stands for `seen`. False when it is not.
+    async fn replan_job(
+        &self,
+        job_id: JobId,
+        revision: u64,
+        seen: Option<DateTime<Utc>>,
+        next: Option<PlannedFiring>,
+    ) -> Result<bool, StorageError>;
+
+    /// What the next firings were computed by, such as the version of a zone
+    /// database; none before it was said.
+    async fn plan_basis(&self) -> Result<Option<String>, StorageError>;
+
+    /// Says by what the next firings are computed.
+    async fn set_plan_basis(&self, basis: String) -> Result<(), StorageError>;
+
+    /// The jobs that start after a job with this `key`.
+    async fn followers(&self, key: &str) -> Result<Vec<Follower>, StorageError>;
 
     /// The run that an instant of a job's schedule became.
     async fn firing(
@@ -175,6 +229,9 @@ pub trait Store: Send + Sync + 'static {
         job_id: JobId,
         nominal: DateTime<Utc>,
     ) -> Result<Option<ExecutionId>, StorageError>;
+
+    /// The latest instant of a job's schedule that was fired.
+    async fn last_firing(&self, job_id: JobId) -> Result<Option<DateTime<Utc>>, StorageError>;
 
     /// Runs that wait to be started, oldest first.
     async fn pending_executions(&self) -> Result<Vec<Execution>, StorageError>;
@@ -188,7 +245,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records a run as ended, with its output, the job's figures and the runs
     /// that wait because of it. Also ends a run that waited.
-    async fn finish_run(&self, run: Finish) -> Result<(), FinishError>;
+    async fn finish_run(&self, run: Finish) -> Result<NewRuns, FinishError>;
 
     /// One run.
     async fn execution(&self, id: ExecutionId) -> Result<Option<Execution>, StorageError>;

@@ -45,6 +45,18 @@ pub(crate) const PLANNED: TableDefinition<'_, Id, &PlannedRow> =
     TableDefinition::new("planned_firings");
 /// The same by time: what the planner sleeps by.
 pub(crate) const DUE: TableDefinition<'_, DueJob, ()> = TableDefinition::new("due_jobs");
+/// The runs that go on, by the key that they share a limit by.
+pub(crate) const OPEN_BY_KEY: TableDefinition<'_, &[u8], ()> =
+    TableDefinition::new("open_executions_by_key");
+/// The runs that wait to start, by the key that they share a limit by.
+pub(crate) const PENDING_BY_KEY: TableDefinition<'_, &[u8], ()> =
+    TableDefinition::new("pending_executions_by_key");
+/// A job's own `id`, then the id of a job that starts after it, to when.
+pub(crate) const FOLLOWERS: TableDefinition<'_, &[u8], &[u8]> =
+    TableDefinition::new("job_followers");
+/// A job's id to the jobs after which it starts.
+pub(crate) const PREDECESSORS: TableDefinition<'_, Id, &[u8]> =
+    TableDefinition::new("job_predecessors");
 /// Every instant that was fired, to its run.
 pub(crate) const FIRINGS: TableDefinition<'_, JobInstant, Id> = TableDefinition::new("firings");
 /// What runs wrote, in pieces.
@@ -53,7 +65,10 @@ pub(crate) const OUTPUT: TableDefinition<'_, RunPiece, &[u8]> =
 /// What is known of the store itself.
 pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
-/// Every table but `meta`, open in one write transaction.
+/// How many tables there are.
+pub(crate) const TABLES: usize = 17;
+
+/// Every table, open in one write transaction.
 pub(crate) struct WriteTables<'txn> {
     pub(crate) jobs: Table<'txn, Id, &'static [u8]>,
     pub(crate) enabled_jobs: Table<'txn, Id, ()>,
@@ -67,6 +82,11 @@ pub(crate) struct WriteTables<'txn> {
     pub(crate) due: Table<'txn, DueJob, ()>,
     pub(crate) firings: Table<'txn, JobInstant, Id>,
     pub(crate) output: Table<'txn, RunPiece, &'static [u8]>,
+    pub(crate) open_by_key: Table<'txn, &'static [u8], ()>,
+    pub(crate) pending_by_key: Table<'txn, &'static [u8], ()>,
+    pub(crate) followers: Table<'txn, &'static [u8], &'static [u8]>,
+    pub(crate) predecessors: Table<'txn, Id, &'static [u8]>,
+    pub(crate) meta: Table<'txn, &'static str, &'static [u8]>,
 }
 
 impl<'txn> WriteTables<'txn> {
@@ -85,6 +105,11 @@ impl<'txn> WriteTables<'txn> {
             due: transaction.open_table(DUE)?,
             firings: transaction.open_table(FIRINGS)?,
             output: transaction.open_table(OUTPUT)?,
+            open_by_key: transaction.open_table(OPEN_BY_KEY)?,
+            pending_by_key: transaction.open_table(PENDING_BY_KEY)?,
+            followers: transaction.open_table(FOLLOWERS)?,
+            predecessors: transaction.open_table(PREDECESSORS)?,
+            meta: transaction.open_table(META)?,
         })
     }
 }
@@ -145,6 +170,26 @@ impl Snapshot {
     pub(crate) fn output(&self) -> Result<ReadOnlyTable<RunPiece, &'static [u8]>, Failure> {
         Ok(self.0.open_table(OUTPUT)?)
     }
+
+    pub(crate) fn open_by_key(&self) -> Result<ReadOnlyTable<&'static [u8], ()>, Failure> {
+        Ok(self.0.open_table(OPEN_BY_KEY)?)
+    }
+
+    pub(crate) fn pending_by_key(&self) -> Result<ReadOnlyTable<&'static [u8], ()>, Failure> {
+        Ok(self.0.open_table(PENDING_BY_KEY)?)
+    }
+
+    pub(crate) fn followers(&self) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, Failure> {
+        Ok(self.0.open_table(FOLLOWERS)?)
+    }
+
+    pub(crate) fn predecessors(&self) -> Result<ReadOnlyTable<Id, &'static [u8]>, Failure> {
+        Ok(self.0.open_table(PREDECESSORS)?)
+    }
+
+    pub(crate) fn meta(&self) -> Result<ReadOnlyTable<&'static str, &'static [u8]>, Failure> {
+        Ok(self.0.open_table(META)?)
+    }
 }
 
 /// The key of a run in the tables that are sorted by job.
@@ -166,6 +211,28 @@ pub(crate) fn split_job_run(key: &[u8; 32]) -> (JobId, ExecutionId) {
     job.copy_from_slice(&key[..16]);
     run.copy_from_slice(&key[16..]);
     (JobId::from_bytes(job), ExecutionId::from_bytes(run))
+}
+
+/// The key of an id in the tables that are sorted by a text. No text has a NUL
+/// in it, so that none is the beginning of another's key.
+pub(crate) fn named(text: &str, id: &[u8; 16]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(text.len() + 17);
+    key.extend_from_slice(text.as_bytes());
+    key.push(0);
+    key.extend_from_slice(id);
+    key
+}
+
+/// The first and the last key that the ids of a text can have.
+pub(crate) fn names_of(text: &str) -> (Vec<u8>, Vec<u8>) {
+    (named(text, &[0; 16]), named(text, &[0xff; 16]))
+}
+
+/// Takes a key of the tables that are sorted by a text apart.
+pub(crate) fn split_named(key: &[u8]) -> Option<(&str, [u8; 16])> {
+    let (text, id) = key.split_last_chunk()?;
+    let text = text.strip_suffix(&[0])?;
+    Some((std::str::from_utf8(text).ok()?, *id))
 }
 
 /// The key of a piece of a run's output.
@@ -206,6 +273,14 @@ pub(crate) fn job_instant(job: JobId, millis: i64) -> [u8; 24] {
     key[..16].copy_from_slice(job.as_bytes());
     key[16..].copy_from_slice(&sortable(millis));
     key
+}
+
+/// Takes the key of an instant of a job's schedule apart.
+pub(crate) fn split_job_instant(key: &[u8; 24]) -> (JobId, i64) {
+    let (mut job, mut at) = ([0; 16], [0; 8]);
+    job.copy_from_slice(&key[..16]);
+    at.copy_from_slice(&key[16..]);
+    (JobId::from_bytes(job), unsorted(at))
 }
 
 /// Bytes that sort as the numbers do, negative ones too.

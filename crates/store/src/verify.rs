@@ -9,7 +9,8 @@ use crate::due;
 use crate::failure::Failure;
 use crate::output;
 use crate::rows;
-use crate::tables::{Snapshot, due_job, job_run, split_job_run, split_run_piece};
+use crate::tables::{Snapshot, due_job, job_run, named, split_job_run, split_run_piece};
+use crate::ties;
 
 /// What does not fit, one sentence each.
 pub(crate) fn verify(snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
@@ -17,6 +18,7 @@ pub(crate) fn verify(snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
     jobs(snapshot, &mut found)?;
     let ended = runs(snapshot, &mut found)?;
     run_indexes(snapshot, &mut found)?;
+    dependencies(snapshot, &mut found)?;
     plans(snapshot, &mut found)?;
     statistics(snapshot, &ended, &mut found)?;
     outputs(snapshot, &mut found)?;
@@ -74,6 +76,7 @@ fn runs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<HashMap<JobId, u
     let (by_job, open) = (snapshot.runs_by_job()?, snapshot.open_runs()?);
     let pending = snapshot.pending_runs()?;
     let mut pending_count = 0;
+    let (mut open_keys, mut pending_keys) = (0, 0);
     let mut ended = HashMap::new();
     let mut open_count = 0;
     for entry in snapshot.history()?.iter()? {
@@ -101,6 +104,20 @@ fn runs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<HashMap<JobId, u
                 "run {id}: the list of runs that wait is wrong, it is {status}"
             ));
         }
+        if let Some(key) = &run.concurrency_key {
+            let key = named(key, id.as_bytes());
+            let open = snapshot.open_by_key()?.get(key.as_slice())?.is_some();
+            let waits = snapshot.pending_by_key()?.get(key.as_slice())?.is_some();
+            if open != (run.status == RunState::Running)
+                || waits != (run.status == RunState::Pending)
+            {
+                found.push(format!(
+                    "run {id}: the lists of its key are wrong, it is {status}"
+                ));
+            }
+            open_keys += u64::from(open);
+            pending_keys += u64::from(waits);
+        }
         open_count += u64::from(run.status == RunState::Running);
         pending_count += u64::from(run.status == RunState::Pending);
         // What was closed before it started is no run that ended.
@@ -117,6 +134,14 @@ fn runs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<HashMap<JobId, u
     );
     expect_count(found, "open runs", open.len()?, open_count);
     expect_count(found, "runs that wait", pending.len()?, pending_count);
+    let (open, pending) = (snapshot.open_by_key()?, snapshot.pending_by_key()?);
+    expect_count(found, "open runs with a key", open.len()?, open_keys);
+    expect_count(
+        found,
+        "runs with a key that wait",
+        pending.len()?,
+        pending_keys,
+    );
     Ok(ended)
 }
 
@@ -137,6 +162,33 @@ fn run_indexes(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failu
             }
         }
     }
+    Ok(())
+}
+
+fn dependencies(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> {
+    let (followers, jobs) = (snapshot.followers()?, snapshot.jobs()?);
+    let mut count = 0;
+    for entry in snapshot.predecessors()?.iter()? {
+        let (id, row) = entry?;
+        let job = JobId::from_bytes(*id.value());
+        if jobs.get(id.value())?.is_none() {
+            found.push(format!("job {job}: it has predecessors, and no row"));
+        }
+        let predecessors = match ties::decode(row.value()) {
+            Ok(predecessors) => predecessors,
+            Err(error) => {
+                found.push(format!("job {job}: {error}"));
+                continue;
+            }
+        };
+        count += predecessors.len() as u64;
+        for (key, _) in predecessors {
+            if followers.get(named(&key, id.value()).as_slice())?.is_none() {
+                found.push(format!("job {job}: it is no follower of `{key}`"));
+            }
+        }
+    }
+    expect_count(found, "followers", followers.len()?, count);
     Ok(())
 }
 

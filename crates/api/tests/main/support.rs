@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use jobcell_api::{ApiConfig, Sample};
 use jobcell_engine::{Engine, EngineConfig, JobTypes, SystemClock};
 use jobcell_host_sql::{ConnectionConfig, SqlCapability, SqlConfig};
-use jobcell_plugin_host::{HostConfig, PluginHost, RunLimits};
+use jobcell_plugin_host::{HostConfig, PluginHost};
 use jobcell_store::RedbStore;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -46,12 +46,12 @@ impl Service {
     pub(crate) async fn start_with(config: ApiConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::start(EngineConfig {
-            store: Arc::new(RedbStore::in_memory().unwrap()),
-            clock: Arc::new(SystemClock),
-            job_types: job_types(folder.path()),
-            limits: RunLimits::default(),
-            workers: 64,
             server_info: "test-host; test-system; jobcell test".to_owned(),
+            ..EngineConfig::new(
+                Arc::new(RedbStore::in_memory().unwrap()),
+                Arc::new(SystemClock),
+                job_types(folder.path()),
+            )
         })
         .await
         .unwrap();

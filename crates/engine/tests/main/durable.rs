@@ -6,7 +6,8 @@ use jobcell_engine::StartError;
 use jobcell_model::RunState;
 use jobcell_store::{StorageError, Store};
 
-use crate::support::{PATIENCE, TestStore, by_hand, create, engine};
+use crate::support::{PATIENCE, by_hand, create, engine};
+use crate::test_store::TestStore;
 
 #[tokio::test]
 async fn a_run_whose_start_can_not_be_recorded_changes_nothing() {

@@ -9,9 +9,8 @@ use jobcell_engine::{Engine, JobChange, ManualClock};
 use jobcell_model::{Execution, JobRef, RunState, Trigger};
 use jobcell_store::Store;
 
-use crate::support::{
-    PATIENCE, TestStore, at, create, create_named, engine_at, noon, runs, runs_when,
-};
+use crate::support::{PATIENCE, at, create, create_named, engine_at, noon, runs, runs_when};
+use crate::test_store::TestStore;
 
 const HOURLY: &str = "schedule: {type: cron, expression: \"0 * * * *\"}\n";
 

@@ -6,7 +6,8 @@ use jobcell_engine::StartError;
 use jobcell_model::{JobRef, RunState};
 use jobcell_store::Store;
 
-use crate::support::{PATIENCE, TestStore, by_hand, create, engine, noon};
+use crate::support::{PATIENCE, by_hand, create, engine, noon};
+use crate::test_store::TestStore;
 
 const ENDLESS: &str =
     "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";

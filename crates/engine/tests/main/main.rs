@@ -8,6 +8,11 @@
 mod concurrency;
 mod durable;
 mod firing;
+mod following;
 mod life;
 mod retries;
+mod rules;
+mod scene;
+mod sharing;
 mod support;
+mod test_store;

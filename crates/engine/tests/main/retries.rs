@@ -7,7 +7,8 @@ use jobcell_engine::{Engine, ManualClock};
 use jobcell_model::{Execution, JobRef, RunState, Trigger};
 use jobcell_store::Store;
 
-use crate::support::{TestStore, at, by_hand, create, engine_at, noon, runs_when};
+use crate::support::{at, by_hand, create, engine_at, noon, runs_when};
+use crate::test_store::TestStore;
 
 const ENDLESS: &str =
     "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";

@@ -54,6 +54,7 @@ fn calendars_are_checked_where_they_are_known() {
     let context = Context {
         calendars: Some(&calendars),
         now: None,
+        ..Context::default()
     };
     let found = parse_job_in(&job, &types(), &context).unwrap_err();
     assert_eq!(
@@ -195,6 +196,7 @@ fn what_can_not_be_counted_yet_is_warned_of() {
     let context = Context {
         calendars: Some(&calendars),
         now: None,
+        ..Context::default()
     };
     let job = parse_job_in(&sql(&excluding), &types(), &context).unwrap();
     assert_eq!(job.warnings, []);
@@ -228,6 +230,7 @@ fn a_fixed_time_at_which_clocks_change_is_warned_of_with_the_next_date() {
     let context = Context {
         calendars: None,
         now,
+        ..Context::default()
     };
     let berlin = sql(&job("30 2 * * *", "Europe/Berlin"));
     let found = parse_job_in(&berlin, &types(), &context).unwrap();

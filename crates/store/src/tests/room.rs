@@ -7,6 +7,7 @@ use jobcell_model::{JobRecord, RunState};
 
 use super::disk::{Disk, Fault};
 use super::support::{admission, finish, job, run_of};
+use crate::JobTriggers;
 use crate::{
     AdmitError, CreateJobError, FinishError, RedbStore, StorageError, Store, StoreOptions,
 };
@@ -17,7 +18,10 @@ async fn store_with(job: &JobRecord) -> (Arc<Disk>, RedbStore) {
         reserve_bytes: 1000,
         ..StoreOptions::default()
     });
-    store.create_job(job.clone(), None).await.unwrap();
+    store
+        .create_job(job.clone(), JobTriggers::default())
+        .await
+        .unwrap();
     (disk, store)
 }
 
@@ -25,7 +29,10 @@ async fn store_with(job: &JobRecord) -> (Arc<Disk>, RedbStore) {
 async fn below_the_reserve_only_new_jobs_and_runs_are_refused() {
     let (kept, deleted) = (job("kept"), job("deleted"));
     let (disk, store) = store_with(&kept).await;
-    store.create_job(deleted.clone(), None).await.unwrap();
+    store
+        .create_job(deleted.clone(), JobTriggers::default())
+        .await
+        .unwrap();
     let (going_on, late) = (run_of(&kept), run_of(&kept));
     store.admit_run(admission(&going_on, 2)).await.unwrap();
 
@@ -35,7 +42,7 @@ async fn below_the_reserve_only_new_jobs_and_runs_are_refused() {
         matches!(refused, Err(AdmitError::Storage(StorageError::Full))),
         "{refused:?}"
     );
-    let refused = store.create_job(job("late"), None).await;
+    let refused = store.create_job(job("late"), JobTriggers::default()).await;
     assert!(
         matches!(refused, Err(CreateJobError::Storage(StorageError::Full))),
         "{refused:?}"
@@ -47,7 +54,10 @@ async fn below_the_reserve_only_new_jobs_and_runs_are_refused() {
         revision: 2,
         ..kept.clone()
     };
-    store.replace_job(disabled.clone(), 1, None).await.unwrap();
+    store
+        .replace_job(disabled.clone(), 1, JobTriggers::default())
+        .await
+        .unwrap();
     assert!(store.delete_job(deleted.job_id).await.unwrap());
 
     disk.set_free(1000);
@@ -55,7 +65,10 @@ async fn below_the_reserve_only_new_jobs_and_runs_are_refused() {
         .admit_run(admission(&run_of(&disabled), 2))
         .await
         .unwrap();
-    store.create_job(job("late"), None).await.unwrap();
+    store
+        .create_job(job("late"), JobTriggers::default())
+        .await
+        .unwrap();
     assert_eq!(store.execution(late.execution_id).await.unwrap(), None);
     assert_eq!(store.verify().unwrap(), [""; 0]);
 }

@@ -4,6 +4,7 @@
 use jobcell_model::{Execution, JobRecord, RunOutput, RunState, StoredJob};
 
 use super::support::{admission, finish, job, run_of};
+use crate::JobTriggers;
 use crate::{
     AdmitError, CreateJobError, Finish, FinishError, RedbStore, ReplaceJobError, RunAdmission,
     StorageError, Store,
@@ -91,7 +92,7 @@ fn noise(index: usize) -> u8 {
 /// Takes a step. Only the storage may refuse it.
 pub(super) async fn take(store: &RedbStore, step: &Step) -> Result<(), StorageError> {
     match step.clone() {
-        Step::Create(job) => match store.create_job(job, None).await {
+        Step::Create(job) => match store.create_job(job, JobTriggers::default()).await {
             Err(CreateJobError::Storage(error)) => Err(error),
             reply => {
                 reply.unwrap();
@@ -100,7 +101,7 @@ pub(super) async fn take(store: &RedbStore, step: &Step) -> Result<(), StorageEr
         },
         Step::Replace(job) => {
             let read = job.revision - 1;
-            match store.replace_job(job, read, None).await {
+            match store.replace_job(job, read, JobTriggers::default()).await {
                 Err(ReplaceJobError::Storage(error)) => Err(error),
                 reply => {
                     reply.unwrap();

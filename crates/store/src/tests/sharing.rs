@@ -6,6 +6,7 @@ use std::task::{Context, Waker};
 
 use super::disk::Disk;
 use super::support::{admission, job, run_of};
+use crate::JobTriggers;
 use crate::{AdmitError, RedbStore, Store, StoreOptions};
 
 type Writing<'a> = Pin<Box<dyn Future<Output = Result<(), AdmitError>> + Send + 'a>>;
@@ -26,7 +27,10 @@ async fn writes_that_arrive_during_a_commit_share_the_next() {
     let disk = Disk::new();
     let store = disk.open(&StoreOptions::default());
     let backup = job("backup");
-    store.create_job(backup.clone(), None).await.unwrap();
+    store
+        .create_job(backup.clone(), JobTriggers::default())
+        .await
+        .unwrap();
     let before = store.commit_metrics();
 
     disk.hold();
@@ -51,7 +55,10 @@ async fn one_that_is_refused_costs_the_others_nothing() {
     let disk = Disk::new();
     let store = disk.open(&StoreOptions::default());
     let backup = job("backup");
-    store.create_job(backup.clone(), None).await.unwrap();
+    store
+        .create_job(backup.clone(), JobTriggers::default())
+        .await
+        .unwrap();
     let runs: Vec<_> = (0..5).map(|_| run_of(&backup)).collect();
 
     disk.hold();
@@ -77,7 +84,10 @@ async fn a_writer_that_went_away_changes_nothing_for_the_store() {
     let disk = Disk::new();
     let store = disk.open(&StoreOptions::default());
     let backup = job("backup");
-    store.create_job(backup.clone(), None).await.unwrap();
+    store
+        .create_job(backup.clone(), JobTriggers::default())
+        .await
+        .unwrap();
     let (first, second) = (run_of(&backup), run_of(&backup));
     disk.hold();
     let waiting = begin(store.admit_run(admission(&first, 2)));
@@ -97,7 +107,10 @@ async fn closing_waits_for_the_writes_that_were_given() {
     let disk = Disk::new();
     let store = disk.open(&StoreOptions::default());
     let backup = job("backup");
-    store.create_job(backup.clone(), None).await.unwrap();
+    store
+        .create_job(backup.clone(), JobTriggers::default())
+        .await
+        .unwrap();
     disk.hold();
     let runs: Vec<_> = (0..3).map(|_| run_of(&backup)).collect();
     let writings: Vec<_> = runs

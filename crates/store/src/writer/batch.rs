@@ -11,6 +11,8 @@ use super::Metrics;
 use super::request::{OpenRun, Pending};
 use crate::error::StorageError;
 use crate::failure::Failure;
+use crate::places;
+use crate::rows;
 use crate::slot::Slot;
 use crate::tables::{WriteTables, job_run};
 
@@ -201,10 +203,16 @@ impl Writer {
         let mut changed = false;
         for run in &self.doubtful {
             let key = job_run(run.job_id, run.execution_id);
-            if tables.open_runs.remove(&key)?.is_some() {
-                tables.runs_by_job.remove(&key)?;
-                tables.history.remove(run.execution_id.as_bytes())?;
-                changed = true;
+            if tables.open_runs.remove(&key)?.is_none() {
+                continue;
+            }
+            changed = true;
+            tables.runs_by_job.remove(&key)?;
+            let id = run.execution_id;
+            let row = tables.history.remove(id.as_bytes())?;
+            let row = row.map(|row| rows::decode_execution(id, row.value()));
+            if let Some(Ok(execution)) = row {
+                places::open(tables).forget_key(&execution)?;
             }
         }
         Ok(changed)

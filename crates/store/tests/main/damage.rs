@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jobcell_model::{Execution, JobRecord, JobRef, RunState};
-use jobcell_store::{RedbStore, Store, StoreOptions};
+use jobcell_store::{JobTriggers, RedbStore, Store, StoreOptions};
 use redb::{Database, TableDefinition, WriteTransaction};
 
 use crate::support::{admission, finish, job, run_of};
@@ -33,7 +33,10 @@ impl Sound {
         let store = RedbStore::open(path, StoreOptions::default()).unwrap();
         let job = job("backup");
         let (ended, open) = (run_of(&job), run_of(&job));
-        store.create_job(job.clone(), None).await.unwrap();
+        store
+            .create_job(job.clone(), JobTriggers::default())
+            .await
+            .unwrap();
         store.admit_run(admission(&ended, 2)).await.unwrap();
         store.admit_run(admission(&open, 2)).await.unwrap();
         let end = finish(&ended, RunState::Success, &[b'x'; 5000]);
@@ -242,7 +245,7 @@ async fn use_all(store: &RedbStore, sound: &Sound) {
     drop(store.open_executions().await);
     let end = finish(&sound.open, RunState::Success, b"");
     drop(store.finish_run(end).await);
-    drop(store.create_job(job("late"), None).await);
+    drop(store.create_job(job("late"), JobTriggers::default()).await);
     store.close().await;
 }
 

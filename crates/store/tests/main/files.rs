@@ -6,8 +6,8 @@ use std::path::Path;
 
 use jobcell_model::{JobRef, RunState};
 use jobcell_store::{
-    AdmitError, CreateJobError, FinishError, OpenError, RedbStore, ReplaceJobError, StorageError,
-    Store, StoreOptions,
+    AdmitError, CreateJobError, FinishError, JobTriggers, OpenError, RedbStore, ReplaceJobError,
+    StorageError, Store, StoreOptions,
 };
 use redb::{Database, MultimapTableDefinition, TableDefinition};
 
@@ -35,8 +35,14 @@ async fn what_was_acknowledged_is_there_when_opened_again() {
     let end = finish(&ended, RunState::Success, b"output");
     {
         let store = open(&path).unwrap();
-        store.create_job(kept.clone(), None).await.unwrap();
-        store.create_job(gone.clone(), None).await.unwrap();
+        store
+            .create_job(kept.clone(), JobTriggers::default())
+            .await
+            .unwrap();
+        store
+            .create_job(gone.clone(), JobTriggers::default())
+            .await
+            .unwrap();
         store.admit_run(admission(&ended, 2)).await.unwrap();
         store.admit_run(admission(&open_run, 2)).await.unwrap();
         store.finish_run(end.clone()).await.unwrap();
@@ -63,7 +69,10 @@ async fn what_was_acknowledged_is_in_the_file_before_it_is_closed() {
     let store = open(&path).unwrap();
     for number in 0..5 {
         let job = job(&format!("job-{number}"));
-        store.create_job(job.clone(), None).await.unwrap();
+        store
+            .create_job(job.clone(), JobTriggers::default())
+            .await
+            .unwrap();
         fs::copy(&path, &copy).unwrap();
         let copied = open(&copy).unwrap();
         let found = copied.job(&JobRef::Id(job.job_id)).await.unwrap();
@@ -95,7 +104,10 @@ async fn a_second_opener_is_refused_until_the_first_has_closed() {
         matches!(&error, OpenError::InUse { path } if *path == shown),
         "{error:?}"
     );
-    first.create_job(job("unharmed"), None).await.unwrap();
+    first
+        .create_job(job("unharmed"), JobTriggers::default())
+        .await
+        .unwrap();
     first.close().await;
     let second = open(&path).unwrap();
     assert_eq!(second.job_counts().await.unwrap(), (1, 1));
@@ -106,14 +118,19 @@ async fn a_closed_store_refuses_everything() {
     let store = RedbStore::in_memory().unwrap();
     let backup = job("backup");
     let run = run_of(&backup);
-    store.create_job(backup.clone(), None).await.unwrap();
+    store
+        .create_job(backup.clone(), JobTriggers::default())
+        .await
+        .unwrap();
     store.close().await;
     store.close().await;
 
     let closed = |error: &StorageError| matches!(error, StorageError::Closed);
-    let reply = store.create_job(job("late"), None).await;
+    let reply = store.create_job(job("late"), JobTriggers::default()).await;
     assert!(matches!(&reply, Err(CreateJobError::Storage(error)) if closed(error)));
-    let reply = store.replace_job(backup.clone(), 1, None).await;
+    let reply = store
+        .replace_job(backup.clone(), 1, JobTriggers::default())
+        .await;
     assert!(matches!(&reply, Err(ReplaceJobError::Storage(error)) if closed(error)));
     let reply = store.delete_job(backup.job_id).await;
     assert!(matches!(&reply, Err(error) if closed(error)));
@@ -132,7 +149,10 @@ async fn a_store_of_a_later_format_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
     let store = open(&path).unwrap();
-    store.create_job(job("backup"), None).await.unwrap();
+    store
+        .create_job(job("backup"), JobTriggers::default())
+        .await
+        .unwrap();
     store.close().await;
     set_format(&path, &2_u32.to_be_bytes());
     let error = refusal(&path);
@@ -250,7 +270,10 @@ async fn a_store_whose_making_was_cut_short_is_made_anew() {
         bytes.resize(1_060_864, 0);
         fs::write(&path, bytes).unwrap();
         let store = open(&path).unwrap();
-        store.create_job(job("backup"), None).await.unwrap();
+        store
+            .create_job(job("backup"), JobTriggers::default())
+            .await
+            .unwrap();
         store.close().await;
         assert_eq!(open(&path).unwrap().job_counts().await.unwrap(), (1, 1));
     }
@@ -277,7 +300,10 @@ async fn a_reserve_that_the_disk_has_not_refuses_new_work_only() {
         let store = open(&path).unwrap();
         let backup = job("backup");
         let run = run_of(&backup);
-        store.create_job(backup.clone(), None).await.unwrap();
+        store
+            .create_job(backup.clone(), JobTriggers::default())
+            .await
+            .unwrap();
         store.admit_run(admission(&run, 2)).await.unwrap();
         (backup, run)
     };
@@ -286,7 +312,7 @@ async fn a_reserve_that_the_disk_has_not_refuses_new_work_only() {
         ..StoreOptions::default()
     };
     let store = RedbStore::open(&path, options).unwrap();
-    let reply = store.create_job(job("late"), None).await;
+    let reply = store.create_job(job("late"), JobTriggers::default()).await;
     assert!(
         matches!(reply, Err(CreateJobError::Storage(StorageError::Full))),
         "{reply:?}"
@@ -308,7 +334,10 @@ async fn a_file_that_was_cut_off_is_refused() {
     let path = folder.path().join("store.redb");
     let store = open(&path).unwrap();
     let backup = job("backup");
-    store.create_job(backup.clone(), None).await.unwrap();
+    store
+        .create_job(backup.clone(), JobTriggers::default())
+        .await
+        .unwrap();
     for _ in 0..50 {
         let run = run_of(&backup);
         store.admit_run(admission(&run, 1)).await.unwrap();

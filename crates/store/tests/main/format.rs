@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jobcell_model::{
-    Execution, ExecutionId, JobId, JobRecord, JobRef, JobStatistics, OutputChunk, OutputStream,
-    OutputSummary, RunOutput, RunState, StepResult, StepStatus, StoredJob, Trigger,
+    Durations, Execution, ExecutionId, JobId, JobRecord, JobRef, JobStatistics, OutputChunk,
+    OutputStream, OutputSummary, RunOutput, RunState, StepResult, StepStatus, StoredJob, Trigger,
 };
-use jobcell_store::{Finish, RedbStore, Store, StoreOptions};
+use jobcell_store::{Finish, JobTriggers, RedbStore, Store, StoreOptions};
 use redb::Database;
 use serde_json::json;
 
@@ -131,7 +131,10 @@ async fn write_fixture() {
         ..job("deleted")
     };
     for job in content.jobs.iter().chain([&deleted]) {
-        store.create_job(job.clone(), None).await.unwrap();
+        store
+            .create_job(job.clone(), JobTriggers::default())
+            .await
+            .unwrap();
     }
     for end in &content.ended {
         let started = Execution {
@@ -190,6 +193,8 @@ async fn a_store_of_format_1_opens_with_every_field() {
         successful_executions: 0,
         failed_executions: 1,
         total_duration_seconds: 4.25,
+        // The fixture is of a version that did not count by size.
+        durations: Durations::default(),
     };
     let [full, plain] = content.jobs.clone();
     let expected = [

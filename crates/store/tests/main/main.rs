@@ -14,3 +14,5 @@ mod output;
 mod paging;
 mod runs;
 mod support;
+mod ties;
+mod waiting;

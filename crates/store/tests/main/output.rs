@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jobcell_model::{ExecutionId, OutputChunk, OutputStream, RunOutput, RunState};
-use jobcell_store::{RedbStore, Store, StoreOptions};
+use jobcell_store::{JobTriggers, RedbStore, Store, StoreOptions};
 use proptest::prelude::*;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
@@ -39,7 +39,10 @@ fn text(length: usize) -> Vec<u8> {
 
 async fn record(store: &RedbStore, output: RunOutput) -> ExecutionId {
     let job = job(&ExecutionId::generate().to_string());
-    store.create_job(job.clone(), None).await.unwrap();
+    store
+        .create_job(job.clone(), JobTriggers::default())
+        .await
+        .unwrap();
     let run = run_of(&job);
     store.admit_run(admission(&run, 1)).await.unwrap();
     let mut end = finish(&run, RunState::Success, b"");

@@ -1,7 +1,7 @@
 //! Lists in pages: newest first, nothing left out, nothing twice.
 
 use jobcell_model::{ExecutionId, JobId, JobRecord, RunState};
-use jobcell_store::{RedbStore, Store};
+use jobcell_store::{JobTriggers, RedbStore, Store};
 
 use crate::support::{admission, finish, job, run_of};
 
@@ -40,7 +40,10 @@ async fn store_with_jobs(count: usize) -> (RedbStore, Vec<JobRecord>) {
     for number in 0..count {
         let mut job = job(&format!("job-{number}"));
         job.enabled = number % 3 != 0;
-        store.create_job(job.clone(), None).await.unwrap();
+        store
+            .create_job(job.clone(), JobTriggers::default())
+            .await
+            .unwrap();
         jobs.insert(0, job);
     }
     (store, jobs)

@@ -1,13 +1,16 @@
 //! Admitting and finishing runs, and what is counted of them.
 
 use jobcell_model::{Execution, ExecutionId, JobRecord, JobRef, JobStatistics, RunState};
-use jobcell_store::{AdmitError, FinishError, RedbStore, RunAdmission, Store};
+use jobcell_store::{AdmitError, FinishError, JobTriggers, RedbStore, RunAdmission, Store};
 
 use crate::support::{admission, at, finish, job, run_of};
 
 async fn store_with(job: &JobRecord) -> RedbStore {
     let store = RedbStore::in_memory().unwrap();
-    store.create_job(job.clone(), None).await.unwrap();
+    store
+        .create_job(job.clone(), JobTriggers::default())
+        .await
+        .unwrap();
     store
 }
 
@@ -23,7 +26,10 @@ async fn as_many_runs_start_as_the_limit_says_and_the_oldest_is_named() {
         let backup = job("backup");
         let store = store_with(&backup).await;
         let other = job("other");
-        store.create_job(other.clone(), None).await.unwrap();
+        store
+            .create_job(other.clone(), JobTriggers::default())
+            .await
+            .unwrap();
         let other_run = admission(&run_of(&other), 1);
         store.admit_run(other_run).await.unwrap();
         let runs: Vec<Execution> = (0..allowed).map(|_| run_of(&backup)).collect();
@@ -71,7 +77,10 @@ async fn a_run_of_a_changed_or_missing_job_does_not_start() {
         revision: 2,
         ..backup.clone()
     };
-    store.replace_job(changed, 1, None).await.unwrap();
+    store
+        .replace_job(changed, 1, JobTriggers::default())
+        .await
+        .unwrap();
     let reply = store.admit_run(admission(&run, 1)).await;
     assert!(
         matches!(reply, Err(AdmitError::Changed { revision: 2 })),
@@ -218,7 +227,10 @@ async fn a_run_that_was_never_admitted_does_not_end() {
 async fn runs_that_go_on_are_listed_oldest_first_over_all_jobs() {
     let (first, second) = (job("first"), job("second"));
     let store = store_with(&first).await;
-    store.create_job(second.clone(), None).await.unwrap();
+    store
+        .create_job(second.clone(), JobTriggers::default())
+        .await
+        .unwrap();
     let runs = [
         run_of(&second),
         run_of(&first),

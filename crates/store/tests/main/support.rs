@@ -62,6 +62,9 @@ pub(crate) fn run_of(job: &JobRecord) -> Execution {
         parent_execution_id: None,
         not_before: None,
         blocked_by: None,
+        triggered_by: None,
+        concurrency_key: None,
+        parameters: Vec::new(),
         output: OutputSummary::default(),
     }
 }
