@@ -64,7 +64,6 @@ async fn reads_a_job_by_either_of_its_names() {
             "name",
             "next_scheduled_time",
             "p95_duration_seconds",
-            "p95_duration_seconds",
             "parsed_config",
             "revision",
             "success_rate",

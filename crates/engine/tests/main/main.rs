@@ -14,5 +14,6 @@ mod retries;
 mod rules;
 mod scene;
 mod sharing;
+mod simulation;
 mod support;
 mod test_store;
