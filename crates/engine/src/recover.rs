@@ -53,10 +53,12 @@ pub(crate) async fn close_interrupted(shared: &Arc<Shared>) -> Result<(), Storag
     for execution in open {
         writes.spawn(close(Arc::clone(shared), execution));
     }
+    // Each is seen through, whatever becomes of the others.
+    let mut failed = None;
     while let Some(written) = writes.join_next().await {
-        written.unwrap_or(Err(StorageError::Closed))?;
+        failed = failed.or(written.unwrap_or(Err(StorageError::Closed)).err());
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 async fn close(shared: Arc<Shared>, mut execution: Execution) -> Result<(), StorageError> {

@@ -6,6 +6,7 @@
 )]
 
 mod concurrency;
+mod crashing;
 mod durable;
 mod firing;
 mod following;

@@ -68,8 +68,10 @@ impl TestStore {
         self.dead.load(Ordering::SeqCst)
     }
 
-    /// Another process opens it.
-    pub(crate) fn revive(&self) {
+    /// Another process opens it: what the one before gave to the writer has been
+    /// written or never will be.
+    pub(crate) async fn revive(&self) {
+        self.inner.delete_job(JobId::generate()).await.unwrap();
         self.half_writes_left.store(i64::MAX, Ordering::SeqCst);
         self.dead.store(false, Ordering::SeqCst);
     }

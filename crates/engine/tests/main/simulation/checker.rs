@@ -9,15 +9,29 @@ use std::cmp::Reverse;
 use chrono::{DateTime, TimeDelta, Utc};
 use jobcell_model::{Execution, RunState};
 
-use super::kinds::{CatchUp, Kind};
+use super::kinds::CatchUp;
 
 /// How late anything may start that nobody kept from it.
 const BOUND: TimeDelta = TimeDelta::seconds(1);
 /// Up to so late a firing is on time, whatever its job asks.
 const ON_TIME: TimeDelta = TimeDelta::seconds(60);
 
+/// What a job's runs are held against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// How late each may be by its job's jitter.
+    pub(crate) jitter: TimeDelta,
+    /// What is made up for.
+    pub(crate) catch_up: CatchUp,
+    /// How a run may have ended.
+    pub(crate) ends: &'static [RunState],
+}
+
 /// Spans in which no server looked at the clock.
-pub(super) type Outages = Vec<(DateTime<Utc>, DateTime<Utc>)>;
+pub(crate) type Outages = Vec<(DateTime<Utc>, DateTime<Utc>)>;
+
+/// When the run of each instant started.
+type Starts = BTreeMap<DateTime<Utc>, DateTime<Utc>>;
 
 /// What is to become of one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +45,14 @@ enum Fate {
 }
 
 /// Finds fault with the runs of one job.
-pub(super) fn check(
-    kind: &Kind,
+pub(crate) fn check(
+    rules: Rules,
     expected: &[DateTime<Utc>],
     outages: &Outages,
     runs: &[Execution],
 ) -> Result<(), String> {
-    let fates = fates(kind, expected, outages);
-    let (ran, told) = sort(runs)?;
+    let fates = fates(rules, expected, outages);
+    let (ran, told) = sort(rules, runs)?;
     let instants: BTreeSet<DateTime<Utc>> = ran.keys().copied().collect();
     for (at, fate) in &fates {
         match (fate, ran.get(at)) {
@@ -68,12 +82,12 @@ pub(super) fn check(
 }
 
 /// Runs by their instants, and how many firings the other rows tell of.
-fn sort(runs: &[Execution]) -> Result<(BTreeMap<DateTime<Utc>, DateTime<Utc>>, usize), String> {
-    let (mut ran, mut told) = (BTreeMap::new(), 0);
+fn sort(rules: Rules, runs: &[Execution]) -> Result<(Starts, usize), String> {
+    let (mut ran, mut told) = (Starts::new(), 0);
     for run in runs {
         let at = run.scheduled_time.ok_or("a run without an instant")?;
         match run.status {
-            RunState::Success => {
+            ended if rules.ends.contains(&ended) => {
                 if ran.insert(at, run.start_time).is_some() {
                     return Err(format!("{at} ran twice"));
                 }
@@ -94,10 +108,7 @@ fn sort(runs: &[Execution]) -> Result<(BTreeMap<DateTime<Utc>, DateTime<Utc>>, u
 
 /// Gives each interval its own run, whatever the runs say of themselves: the
 /// earliest run goes to the interval that closes first among the open ones.
-fn solve(
-    fates: &BTreeMap<DateTime<Utc>, Fate>,
-    ran: &BTreeMap<DateTime<Utc>, DateTime<Utc>>,
-) -> Result<(), String> {
+fn solve(fates: &BTreeMap<DateTime<Utc>, Fate>, ran: &Starts) -> Result<(), String> {
     let mut starts: Vec<DateTime<Utc>> = ran.values().copied().collect();
     starts.sort_unstable();
     let mut intervals = fates
@@ -133,14 +144,14 @@ fn solve(
 }
 
 fn fates(
-    kind: &Kind,
+    rules: Rules,
     expected: &[DateTime<Utc>],
     outages: &Outages,
 ) -> BTreeMap<DateTime<Utc>, Fate> {
     let mut fates = BTreeMap::new();
     let mut left = expected.iter().copied().peekable();
     while let Some(at) = left.next() {
-        let latest = at + kind.jitter + BOUND;
+        let latest = at + rules.jitter + BOUND;
         let outage = outages
             .iter()
             .find(|(from, until)| *from < latest && at <= *until);
@@ -148,7 +159,7 @@ fn fates(
             fates.insert(at, Fate::Runs(latest));
             continue;
         };
-        if !kind.jitter.is_zero() {
+        if !rules.jitter.is_zero() {
             fates.insert(at, Fate::Either(latest.max(*back + BOUND)));
             continue;
         }
@@ -156,7 +167,7 @@ fn fates(
         while let Some(next) = left.next_if(|next| next <= back) {
             lost.push(next);
         }
-        decide(kind.catch_up, &lost, *back, &mut fates);
+        decide(rules.catch_up, &lost, *back, &mut fates);
     }
     fates
 }
@@ -181,5 +192,94 @@ fn decide(
             Fate::Missed
         };
         fates.insert(*at, fate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulation::sample_run;
+
+    fn at(minute: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
+    }
+
+    fn ran(instant: i64, started: DateTime<Utc>) -> Execution {
+        Execution {
+            scheduled_time: Some(at(instant)),
+            start_time: started,
+            ..sample_run()
+        }
+    }
+
+    fn told(instant: i64, count: usize) -> Execution {
+        Execution {
+            status: RunState::Skipped,
+            error_message: Some(format!("{count} firings were missed")),
+            ..ran(instant, at(instant))
+        }
+    }
+
+    fn fault(catch_up: CatchUp, runs: &[Execution]) -> Option<String> {
+        let rules = Rules {
+            jitter: TimeDelta::zero(),
+            catch_up,
+            ends: &[RunState::Success],
+        };
+        // Five instants, the server away during the third and the fourth.
+        let expected: Vec<_> = [0, 10, 20, 30, 40].map(at).into();
+        let outages = vec![(at(15), at(35))];
+        check(rules, &expected, &outages, runs).err()
+    }
+
+    #[test]
+    fn finds_no_fault_with_what_is_right() {
+        let latest = CatchUp::Latest(TimeDelta::hours(1));
+        let right = [
+            ran(0, at(0)),
+            ran(10, at(10)),
+            told(20, 1),
+            ran(30, at(35)),
+            ran(40, at(40)),
+        ];
+        assert_eq!(fault(latest, &right), None);
+        let all = CatchUp::All(TimeDelta::hours(1));
+        let made_up = [
+            ran(0, at(0)),
+            ran(10, at(10)),
+            ran(20, at(35)),
+            ran(30, at(35)),
+            ran(40, at(40)),
+        ];
+        assert_eq!(fault(all, &made_up), None);
+        assert!(fault(latest, &made_up).unwrap().contains("was over"));
+        assert!(fault(all, &right).unwrap().contains("did not run"));
+    }
+
+    #[test]
+    fn finds_what_is_missing_doubled_late_early_or_uncalled_for() {
+        let latest = CatchUp::Latest(TimeDelta::hours(1));
+        let right = || {
+            vec![
+                ran(0, at(0)),
+                ran(10, at(10)),
+                told(20, 1),
+                ran(30, at(35)),
+                ran(40, at(40)),
+            ]
+        };
+        let with = |change: &dyn Fn(&mut Vec<Execution>)| {
+            let mut runs = right();
+            change(&mut runs);
+            fault(latest, &runs).unwrap()
+        };
+        assert!(with(&|runs| drop(runs.remove(1))).contains("did not run"));
+        assert!(with(&|runs| runs.push(ran(10, at(10)))).contains("twice"));
+        assert!(with(&|runs| runs[1] = ran(10, at(11))).contains("had to by"));
+        assert!(with(&|runs| runs[1] = ran(10, at(9))).contains("had to by"));
+        assert!(with(&|runs| runs.push(ran(11, at(11)))).contains("no instant"));
+        assert!(with(&|runs| drop(runs.remove(2))).contains("told as missed"));
+        let unended = |runs: &mut Vec<Execution>| runs[4].status = RunState::Running;
+        assert!(with(&unended).contains("is running"));
     }
 }

@@ -10,6 +10,9 @@ use chrono::{
 };
 use chrono_tz::Tz;
 
+use jobcell_model::RunState;
+
+use super::checker::Rules;
 use super::random::Random;
 
 /// Zones of every odd sort: half an hour, a shift at midnight, none, a shift of
@@ -42,7 +45,7 @@ const TIMES: [(u32, u32); 8] = [
 
 /// What becomes of firings for which no server was there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CatchUp {
+pub(crate) enum CatchUp {
     None,
     Latest(TimeDelta),
     All(TimeDelta),
@@ -79,11 +82,11 @@ enum What {
 pub(super) struct Kind {
     what: What,
     zone: Tz,
-    pub(super) jitter: TimeDelta,
+    jitter: TimeDelta,
     from: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
     holidays: bool,
-    pub(super) catch_up: CatchUp,
+    catch_up: CatchUp,
 }
 
 impl Kind {
@@ -125,6 +128,15 @@ impl Kind {
                 _ => CatchUp::Latest(TimeDelta::hours(1)),
             },
             what,
+        }
+    }
+
+    /// What its runs are held against.
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
+            jitter: self.jitter,
+            catch_up: self.catch_up,
+            ends: &[RunState::Success],
         }
     }
 
@@ -239,7 +251,10 @@ impl Kind {
         // No zone is off by less than a quarter of an hour here.
         while at <= until {
             let local = at.with_timezone(&self.zone).naive_local();
-            if local.minute() == 0 && local.hour() % hours == 0 && !self.is_holiday(local.date()) {
+            if local.minute() == 0
+                && local.hour().is_multiple_of(hours)
+                && !self.is_holiday(local.date())
+            {
                 found.insert(at);
             }
             at += TimeDelta::minutes(15);
@@ -256,21 +271,21 @@ fn what(random: &mut Random, start: DateTime<Utc>, end: DateTime<Utc>) -> What {
     let time = TIMES[random.below(8) as usize];
     let days = |days| What::Fixed { days, time };
     match random.below(100) {
-        0..4 => days(OnDays::Each),
-        4..6 => What::Elapsed {
+        0..3 => days(OnDays::Each),
+        3..4 => What::Elapsed {
             hours: [2, 6][random.below(2) as usize],
         },
-        6..22 => days(OnDays::Weekday(random.below(7) as u32)),
-        22..60 => days(OnDays::OfMonth(
+        4..8 => days(OnDays::Weekday(random.below(7) as u32)),
+        8..35 => days(OnDays::OfMonth(
             [1, 15, 28, 29, 30, 31][random.below(6) as usize],
         )),
-        60..80 => {
+        35..70 => {
             // Twenty-ninths of February among them.
             let (month, day) =
                 [(1, 1), (2, 29), (3, 28), (6, 30), (10, 25), (12, 31)][random.below(6) as usize];
             days(OnDays::OfYear(month, day))
         }
-        80..90 => What::Interval {
+        70..85 => What::Interval {
             every: TimeDelta::hours(24 * 17) * (1 + random.below(9)),
             start: random
                 .one_in(2)

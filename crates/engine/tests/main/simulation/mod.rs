@@ -2,18 +2,19 @@
 //! all changes of their zones' clocks, outages, suspensions, and clocks that are
 //! put back. What ran is then compared with what was to run.
 
-mod checker;
-mod kinds;
-mod random;
+pub(crate) mod checker;
+pub(crate) mod kinds;
+pub(crate) mod random;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jobcell_engine::{Engine, EngineConfig, JobTypes, ManualClock, NewJob};
 use jobcell_model::plan::Calendar;
-use jobcell_model::{Execution, ExecutionId, JobId};
+use jobcell_model::{Execution, ExecutionId, JobId, OutputSummary, RunState, Trigger};
 use jobcell_plugin_host::{HostConfig, PluginHost};
 use jobcell_store::{RedbStore, Store};
 
@@ -38,7 +39,6 @@ struct World {
     types: JobTypes,
     clock: Arc<ManualClock>,
     engine: Engine,
-    steps: usize,
 }
 
 impl World {
@@ -52,7 +52,6 @@ impl World {
             types,
             clock,
             engine,
-            steps: 0,
         }
     }
 
@@ -70,7 +69,6 @@ impl World {
             } else {
                 self.clock.set(due);
                 self.settled(due).await;
-                self.steps += 1;
             }
         }
     }
@@ -97,7 +95,8 @@ impl World {
     }
 
     async fn is_busy(&self, now: DateTime<Utc>) -> bool {
-        self.engine.running() > 0
+        // What is cheap to ask first; a run that is on no list yet is in the store.
+        self.engine.running() + self.engine.waiting() > 0
             || self
                 .store
                 .next_due()
@@ -142,10 +141,54 @@ async fn start(store: &Arc<RedbStore>, types: &JobTypes, clock: &Arc<ManualClock
     Engine::start(config).await.unwrap()
 }
 
-fn job_types() -> JobTypes {
-    let host = PluginHost::new(HostConfig::default(), Vec::new()).unwrap();
+/// One job type, whose runs do nothing or fail.
+pub(crate) fn job_types() -> JobTypes {
+    let config = HostConfig {
+        cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("images")),
+        ..HostConfig::default()
+    };
+    let host = PluginHost::new(config, Vec::new()).unwrap();
     let bundled = jobcell_bundle::hostile();
     JobTypes::new([host.load(bundled.name, bundled.component).unwrap()]).unwrap()
+}
+
+/// A run that did what it was for.
+#[cfg(test)]
+pub(crate) fn sample_run() -> Execution {
+    Execution {
+        execution_id: ExecutionId::generate(),
+        job_id: JobId::generate(),
+        job_key: "job".to_owned(),
+        job_name: "Job".to_owned(),
+        job_type: "Hostile".to_owned(),
+        job_revision: 1,
+        status: RunState::Success,
+        trigger: Trigger::Scheduled,
+        scheduled_time: None,
+        start_time: DateTime::UNIX_EPOCH,
+        end_time: None,
+        duration_seconds: None,
+        error_message: None,
+        error_code: None,
+        return_code: None,
+        step_results: Vec::new(),
+        executed_by: "scheduler".to_owned(),
+        execution_timezone: "UTC".to_owned(),
+        server_info: String::new(),
+        plugin: String::new(),
+        memory_usage_mb: None,
+        cpu_time_seconds: None,
+        retry_count: 0,
+        max_retries: 0,
+        is_retry: false,
+        parent_execution_id: None,
+        not_before: None,
+        blocked_by: None,
+        triggered_by: None,
+        concurrency_key: None,
+        parameters: Vec::new(),
+        output: OutputSummary::default(),
+    }
 }
 
 /// Outages of minutes to days, none of which overlap, and clocks put back.
@@ -195,19 +238,16 @@ async fn ten_years_of_a_thousand_jobs_fire_as_their_schedules_say() {
         let stored = stored.unwrap_or_else(|error| panic!("{error:?}\n{yaml}"));
         jobs.push((stored.record.job_id, kind, yaml));
     }
-    let began = std::time::Instant::now();
     world.run(&events, end).await;
-    eprintln!("{:?} {} steps", began.elapsed(), world.steps);
     assert_eq!(world.store.verify().unwrap(), [""; 0]);
     let mut count = 0;
     for (job, kind, yaml) in &jobs {
         let runs = world.history(*job).await;
         let expected = kind.expected(start, end);
         count += expected.len();
-        if let Err(fault) = checker::check(kind, &expected, &outages, &runs) {
+        if let Err(fault) = checker::check(kind.rules(), &expected, &outages, &runs) {
             panic!("{fault}\n{yaml}");
         }
     }
-    eprintln!("{:?} {count}", began.elapsed());
-    assert!(count > 50_000, "{count}");
+    assert!(count > 40_000, "{count}");
 }

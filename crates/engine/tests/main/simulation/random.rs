@@ -1,6 +1,6 @@
 //! Numbers that are the same in each run of a test (splitmix64).
 
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -12,12 +12,12 @@ impl Random {
     }
 
     /// A number from 0 to below this one.
-    pub(super) fn below(&mut self, end: u32) -> i32 {
+    pub(crate) fn below(&mut self, end: u32) -> i32 {
         i32::try_from(self.next() % u64::from(end)).unwrap()
     }
 
     /// True once in so many times.
-    pub(super) fn one_in(&mut self, times: u32) -> bool {
+    pub(crate) fn one_in(&mut self, times: u32) -> bool {
         self.below(times) == 0
     }
 }
