@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, eventually, run, text};
+use crate::harness::{Server, ServerOptions, eventually, run, text};
 
 const TICKS: &str = "id: ticks\nname: Ticks\ntype: SQL\nquery: SELECT 1\n\
     schedule: {type: cron, expression: \"* * * * * *\", timezone: UTC}\n\
@@ -113,8 +113,169 @@ fn what_comes_is_shown_with_its_reasons() {
     assert_eq!(firings[1]["time"], "2027-03-29T00:30:00.000000+00:00");
     assert_eq!(firings[1]["reasons"], json!([]));
     assert!(shown["zone_database"].is_string());
-    let bad = server.get("/api/v2/jobs/night/schedule/preview?from=tomorrow");
-    assert_eq!(bad.status, 400, "{}", bad.text);
+    for bad in ["from=tomorrow", "until=never", "down=2027-03-27T12:00:00Z"] {
+        let path = format!("/api/v2/jobs/night/schedule/preview?{bad}");
+        let refused = server.get(&path);
+        assert_eq!(refused.status, 400, "{}", refused.text);
+    }
+    let down = "from=2027-03-27T12:00:00Z&until=2027-03-29T12:00:00Z\
+        &down=2027-03-28T00:00:00Z/2027-03-28T02:00:00Z";
+    let shown = server.get(&format!("/api/v2/jobs/night/schedule/preview?{down}"));
+    let shown = shown.json();
+    let firings = shown["firings"].as_array().unwrap();
+    assert_eq!(firings.len(), 2, "{shown}");
+    let kinds: Vec<&Value> = firings[0]["reasons"].as_array().unwrap().iter().collect();
+    assert_eq!(kinds[0]["kind"], "gap");
+    assert_eq!(kinds[1]["kind"], "caught_up");
+    assert_eq!(kinds[1]["at"], "2027-03-28T02:00:00Z");
+    assert_eq!(firings[0]["takes_place"], true);
+}
+
+#[test]
+fn explain_tells_what_calendars_and_outages_do_to_a_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("jobcell.yaml");
+    let calendars = "calendars:\n  holidays:\n    dates: [2027-12-25]\n\
+        \x20   windows: [\"2027-12-27T00:00/2027-12-28T00:00\"]\n";
+    std::fs::write(&config, calendars).unwrap();
+    let job = folder.path().join("job.yaml");
+    let yaml = "id: a\nname: A\ntype: SQL\nquery: SELECT 1\n\
+        schedule: {type: cron, expression: \"0 6 * * *\", exclude: [holidays]}\n\
+        catchUp: {policy: none}\n";
+    std::fs::write(&job, yaml).unwrap();
+    let arguments = [
+        "schedule",
+        "explain",
+        job.to_str().unwrap(),
+        "--config",
+        config.to_str().unwrap(),
+        "--from",
+        "2027-12-24T12:00:00Z",
+        "--until",
+        "2027-12-29T12:00:00Z",
+        "--down",
+        "2027-12-28T00:00:00Z/2027-12-28T12:00:00Z",
+    ];
+    let output = run(&arguments, folder.path());
+    let shown = text(&output.stdout);
+    let days: Vec<&str> = shown.lines().map(|line| &line[..10]).collect();
+    let expected = [
+        "2027-12-25",
+        "2027-12-26",
+        "2027-12-27",
+        "2027-12-28",
+        "2027-12-29",
+    ];
+    assert_eq!(days[..5], expected, "{shown}");
+    let line = |number: usize| shown.lines().nth(number).unwrap();
+    assert!(
+        line(0).contains("excluded by the calendar `holidays`"),
+        "{shown}"
+    );
+    assert!(
+        line(2).contains("excluded by the calendar `holidays`"),
+        "{shown}"
+    );
+    assert!(line(3).contains("missed, and not made up for"), "{shown}");
+    let output = run(
+        &[&arguments[..], &["--format", "json"]].concat(),
+        folder.path(),
+    );
+    let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let placed: Vec<&Value> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| &row["takes_place"])
+        .collect();
+    assert_eq!(placed, [false, true, false, false, true]);
+}
+
+#[test]
+fn calendars_keep_jobs_from_firing_and_limits_by_type_are_obeyed() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings =
+        "calendars:\n  always:\n    windows: [\"* 00:00-24:00\"]\njobTypes:\n  SQL: {runs: 1}\n";
+    let options = ServerOptions {
+        configuration: Some(settings.to_owned()),
+        ..ServerOptions::default()
+    };
+    let server = Server::start_with(&folder.path().join("data"), options);
+    server.create(
+        "id: never\nname: N\ntype: SQL\nquery: SELECT 1\n\
+        schedule: {type: cron, expression: \"* * * * * *\", exclude: [always]}\n",
+    );
+    server.create(
+        "id: long\nname: L\ntype: SQL\nquery: |\n  WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL\n  \
+        SELECT x + 1 FROM c) SELECT count(*) FROM c\n",
+    );
+    let started = server.send(
+        "POST",
+        "/api/v2/jobs/long/run?wait=false",
+        "application/json",
+        b"",
+    );
+    assert_eq!(started.status, 202, "{}", started.text);
+    let refused = server.send("POST", "/api/v2/jobs/never/run", "application/json", b"");
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert_eq!(refused.json()["code"], "job_type_busy");
+    assert!(
+        refused.headers.contains_key("retry-after"),
+        "{}",
+        refused.text
+    );
+    let never = server.get("/api/v2/jobs/never").json();
+    assert_eq!(never["job"]["next_scheduled_time"], Value::Null);
+    assert_eq!(history(&server, "never").len(), 0);
+    drop(server);
+    let config = folder.path().join("jobcell.yaml");
+    std::fs::write(&config, "jobTypes:\n  Sql: {runs: 1}\n").unwrap();
+    let arguments = ["serve", "--config", config.to_str().unwrap()];
+    let output = run(&arguments, folder.path());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("there is no job type `Sql`"));
+}
+
+#[test]
+fn a_chain_of_jobs_runs_in_the_real_binary() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    let job =
+        |id: &str, keys: &str| format!("id: {id}\nname: J\ntype: SQL\nquery: SELECT 1\n{keys}");
+    let created = server.send(
+        "POST",
+        "/api/v2/jobs",
+        "application/yaml",
+        job("last", "after: [{job: first}]\n").as_bytes(),
+    );
+    let warnings = created.json()["warnings"].clone();
+    assert_eq!(warnings[0]["code"], "unknown_job", "{warnings}");
+    assert_eq!(warnings[0]["pointer"], "/after/0/job");
+    server.create(&job("first", ""));
+    let ran = server.send("POST", "/api/v2/jobs/first/run", "application/json", b"");
+    let parent = ran.json()["execution_id"].clone();
+    let rows = eventually("the follower", || {
+        let rows = history(&server, "last");
+        rows.first()
+            .is_some_and(|row| row["status"] == "success")
+            .then_some(rows)
+    });
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["triggered_by"], parent);
+    assert_eq!(rows[0]["execution_mode"], "dependency");
+    let figures = server.get("/api/v2/jobs/last").json()["job"].clone();
+    assert!(
+        figures["p95_duration_seconds"].as_f64().unwrap() > 0.0,
+        "{figures}"
+    );
+    let circle = server.send(
+        "PUT",
+        "/api/v2/jobs/first",
+        "application/yaml",
+        job("first", "after: [{job: last}]\n").as_bytes(),
+    );
+    assert_eq!(circle.status, 422, "{}", circle.text);
+    assert_eq!(circle.json()["errors"][0]["code"], "dependency_cycle");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use chrono::{DateTime, SecondsFormat, Utc};
 use jobcell_engine::JobChange;
-use jobcell_model::plan::{Firing, Reason, zone_database_version};
+use jobcell_model::plan::{Firing, Outage, Reason, Span, zone_database_version};
 use jobcell_model::{JobId, JobRef, Problem};
 use serde::Serialize;
 
@@ -88,6 +88,7 @@ struct FiringView {
     due: Timestamp,
     timezone: &'static str,
     excluded: bool,
+    takes_place: bool,
     reasons: Vec<ReasonView>,
 }
 
@@ -101,6 +102,7 @@ struct ReasonView {
 impl From<Firing> for FiringView {
     fn from(firing: Firing) -> Self {
         let excluded = firing.excluded_by().is_some();
+        let takes_place = firing.takes_place();
         let local = firing.local();
         Self {
             time: firing.nominal.into(),
@@ -108,6 +110,7 @@ impl From<Firing> for FiringView {
             due: firing.due.into(),
             timezone: firing.zone.name(),
             excluded,
+            takes_place,
             reasons: firing
                 .reasons
                 .into_iter()
@@ -125,13 +128,19 @@ async fn preview(
     JobPath(job): JobPath,
     mut parameters: Parameters,
 ) -> Result<impl IntoResponse, ApiError> {
-    let from = instant(&mut parameters)?;
+    let from = instant(&mut parameters, "from")?;
+    let until = instant(&mut parameters, "until")?;
+    let outage = outage(&mut parameters)?;
     let count = parameters.limit(SHOWN)?;
     let warnings = parameters.rest();
     let engine = api.engine();
     let stored = engine.job(&job).await?.ok_or_else(|| not_found(&job))?;
-    let from = from.unwrap_or_else(|| engine.now());
-    let firings = engine.preview(&job, from, count).await?;
+    let span = Span {
+        after: from.unwrap_or_else(|| engine.now()),
+        until: until.unwrap_or(DateTime::<Utc>::MAX_UTC),
+        outage,
+    };
+    let firings = engine.preview(&job, span, count).await?;
     Ok(Reply(Preview {
         success: true,
         job_id: stored.record.job_id,
@@ -146,11 +155,25 @@ async fn preview(
     }))
 }
 
-fn instant(parameters: &mut Parameters) -> Result<Option<DateTime<Utc>>, ApiError> {
-    let Some(text) = parameters.text("from")? else {
+/// A time in which no server is to run, for the sake of the preview.
+fn outage(parameters: &mut Parameters) -> Result<Option<Outage>, ApiError> {
+    let Some(text) = parameters.text("down")? else {
+        return Ok(None);
+    };
+    let expected = "a span such as `2027-03-28T01:00:00Z/2027-03-28T04:00:00Z`";
+    text.parse()
+        .map(Some)
+        .map_err(|_| bad_parameter("down", &text, expected))
+}
+
+fn instant(
+    parameters: &mut Parameters,
+    name: &'static str,
+) -> Result<Option<DateTime<Utc>>, ApiError> {
+    let Some(text) = parameters.text(name)? else {
         return Ok(None);
     };
     DateTime::parse_from_rfc3339(&text)
         .map(|at| Some(at.to_utc()))
-        .map_err(|_| bad_parameter("from", &text, "an instant such as `2026-11-25T12:00:00Z`"))
+        .map_err(|_| bad_parameter(name, &text, "an instant such as `2026-11-25T12:00:00Z`"))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jobcell_model::plan::Outage;
 
 use crate::exit;
 
@@ -89,6 +90,15 @@ pub(crate) struct Explain {
     /// List what is due after this instant (RFC 3339) [default: now]
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<DateTime<Utc>>,
+
+    /// List nothing after this instant [default: as many as asked for]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<DateTime<Utc>>,
+
+    /// Suppose that no server runs between two instants, FROM/UNTIL: what `catchUp`
+    /// makes up for is listed as such
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) down: Option<Outage>,
 
     /// How many instants
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]

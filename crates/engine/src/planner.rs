@@ -3,7 +3,6 @@
 //! Never starts a run; the dispatcher does.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jobcell_model::plan::{Firing, Missed};
@@ -26,9 +25,6 @@ use crate::runs::StartRequest;
 const BATCH: usize = 512;
 /// When a failed look at the store is made again.
 const AFTER_FAILURE: TimeDelta = TimeDelta::seconds(1);
-/// Up to so late a firing is on time, whatever `catchUp` says: no clock and no
-/// machine is exact.
-const ON_TIME: Duration = Duration::from_secs(60);
 /// Who starts what is scheduled.
 const SCHEDULER: &str = "scheduler";
 
@@ -174,12 +170,7 @@ fn missed(job: &PreparedJob, planned: PlannedFiring, now: DateTime<Utc>) -> Miss
     let Some(plan) = &job.plan else {
         return Missed::default();
     };
-    let mut catch_up = job.document.spec.catch_up;
-    if catch_up.policy == CatchUpPolicy::None {
-        catch_up.policy = CatchUpPolicy::Latest;
-        catch_up.window = ON_TIME;
-    }
-    catch_up.window = catch_up.window.max(ON_TIME);
+    let catch_up = job.document.spec.catch_up.in_effect();
     plan.missed(planned.due - TimeDelta::nanoseconds(1), now, &catch_up)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use jobcell_model::plan::Firing;
+use jobcell_model::plan::{Firing, Span};
 
 use jobcell_model::{
     Execution, ExecutionId, JobId, JobRef, Parameter, RunOutput, RunState, Trigger,
@@ -136,22 +136,21 @@ impl Engine {
         Err(CancelError::NotRunning(id))
     }
 
-    /// When a stored job fires after `from`, enabled or not, and what calendars
-    /// keep it from; none without a schedule.
+    /// When a stored job fires in a span of time, enabled or not, with what keeps
+    /// it from that; none without a schedule.
     ///
     /// # Errors
     /// When there is no such job, it is not valid any more, or the storage fails.
     pub async fn preview(
         &self,
         job: &JobRef,
-        from: DateTime<Utc>,
+        span: Span,
         count: usize,
     ) -> Result<Option<Vec<Firing>>, StartError> {
         let prepared = prepare(&self.0, job).await?;
         Ok(prepared.plan.as_ref().map(|plan| {
-            plan.between_with_excluded(from, DateTime::<Utc>::MAX_UTC)
-                .take(count)
-                .collect()
+            let policy = prepared.document.spec.catch_up;
+            plan.forecast(span, &policy).take(count).collect()
         }))
     }
 

@@ -86,11 +86,7 @@ pub(crate) fn catch_up(fields: &mut Fields<'_>) -> CatchUp {
         ("latest", CatchUpPolicy::Latest),
         ("all", CatchUpPolicy::All),
     ];
-    let usual = CatchUp {
-        policy: CatchUpPolicy::Latest,
-        window: Duration::from_secs(3600),
-        max: 100,
-    };
+    let usual = CatchUp::default();
     let given = within(fields, "catchUp", |catch_up| CatchUp {
         policy: catch_up
             .take("policy", &[])

@@ -260,6 +260,39 @@ pub struct CatchUp {
     pub max: u32,
 }
 
+/// Up to so late a firing is on time, whatever `catchUp` says: no clock and no
+/// machine is exact.
+const ON_TIME: Duration = Duration::from_secs(60);
+
+impl Default for CatchUp {
+    fn default() -> Self {
+        Self {
+            policy: CatchUpPolicy::Latest,
+            window: Duration::from_secs(3600),
+            max: 100,
+        }
+    }
+}
+
+impl CatchUp {
+    /// What holds in fact: a firing that is late by no more than a minute is on
+    /// time by any policy.
+    #[must_use]
+    pub fn in_effect(self) -> Self {
+        match self.policy {
+            CatchUpPolicy::None => Self {
+                policy: CatchUpPolicy::Latest,
+                window: ON_TIME,
+                ..self
+            },
+            CatchUpPolicy::Latest | CatchUpPolicy::All => Self {
+                window: self.window.max(ON_TIME),
+                ..self
+            },
+        }
+    }
+}
+
 /// Which missed firings are made up for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

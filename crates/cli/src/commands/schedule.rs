@@ -2,7 +2,8 @@
 //! and without a server. Never waits for any of it.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use jobcell_model::plan::{Calendars, Firing, Plan, zone_database_version};
+use jobcell_model::CatchUp;
+use jobcell_model::plan::{Calendars, Firing, Plan, Span, zone_database_version};
 use jobcell_model::schedule::{Schedule, Trigger};
 use serde_json::json;
 
@@ -15,11 +16,21 @@ use crate::problems;
 
 pub(super) fn explain(options: &Explain, config: &Config) -> Result<Exit, Failure> {
     let from = options.from.unwrap_or_else(Utc::now);
-    let plan = match (&options.file, &options.cron) {
+    let (plan, catch_up) = match (&options.file, &options.cron) {
         (Some(file), _) => of_file(file, config, from)?,
-        (None, cron) => of_expression(cron.as_deref().unwrap_or(""), &options.timezone, from)?,
+        (None, cron) => {
+            let cron = cron.as_deref().unwrap_or("");
+            let plan = of_expression(cron, &options.timezone, from)?;
+            (plan, CatchUp::default())
+        }
     };
-    let firings: Vec<Firing> = plan.after(from).take(options.count as usize).collect();
+    let span = Span {
+        after: from,
+        until: options.until.unwrap_or(DateTime::<Utc>::MAX_UTC),
+        outage: options.down,
+    };
+    let firings = plan.forecast(span, &catch_up).take(options.count as usize);
+    let firings: Vec<Firing> = firings.collect();
     match options.format {
         Format::Text => print_text(&firings),
         Format::Json => print_json(&firings),
@@ -51,7 +62,7 @@ fn of_file(
     file: &std::path::Path,
     config: &Config,
     anchor: DateTime<Utc>,
-) -> Result<Plan, Failure> {
+) -> Result<(Plan, CatchUp), Failure> {
     let name = file.display().to_string();
     let invalid = |reason: String| Failure::message(Exit::InvalidJob, format!("{name}: {reason}"));
     let text = read(file).map_err(invalid)?;
@@ -68,13 +79,10 @@ fn of_file(
     if spec.schedules.is_empty() {
         return Err(invalid("it has no `schedule`".to_owned()));
     }
-    Plan::new(
-        &spec.schedules,
-        spec.id.as_bytes(),
-        anchor,
-        &Calendars::default(),
-    )
-    .map_err(|error| Failure::new(Exit::InvalidJob, error))
+    let (seed, calendars) = (spec.id.as_bytes(), config.calendars());
+    let plan = Plan::new(&spec.schedules, seed, anchor, &calendars)
+        .map_err(|error| Failure::new(Exit::InvalidJob, error))?;
+    Ok((plan, spec.catch_up))
 }
 
 fn reasons(firing: &Firing) -> Vec<String> {
@@ -108,6 +116,7 @@ fn print_json(firings: &[Firing]) {
             "local_time": firing.local().to_rfc3339_opts(SecondsFormat::AutoSi, false),
             "due": firing.due.to_rfc3339_opts(SecondsFormat::AutoSi, true),
             "timezone": firing.zone.name(),
+            "takes_place": firing.takes_place(),
             "reasons": reasons(firing),
         })
     });

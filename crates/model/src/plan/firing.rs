@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 
@@ -30,6 +30,13 @@ impl Firing {
             Reason::Blackout { calendar } => Some(calendar.as_str()),
             _ => None,
         })
+    }
+
+    /// Whether it takes place, be it late.
+    #[must_use]
+    pub fn takes_place(&self) -> bool {
+        let kept = |reason: &Reason| matches!(reason, Reason::Blackout { .. } | Reason::Missed);
+        !self.reasons.iter().any(kept)
     }
 
     /// The nominal instant in its schedule's zone.
@@ -65,6 +72,14 @@ pub enum Reason {
         /// The calendar's name.
         calendar: String,
     },
+    /// No server runs when it is due; it takes place when one does.
+    CaughtUp {
+        /// When that is.
+        at: DateTime<Utc>,
+    },
+    /// No server runs when it is due, and it is not made up for: it does not
+    /// take place.
+    Missed,
 }
 
 /// Local times that a gap swallowed.
@@ -98,6 +113,11 @@ impl fmt::Display for Reason {
                 write!(f, "jitter of {}", humantime::format_duration(later))
             }
             Self::Blackout { calendar } => write!(f, "excluded by the calendar `{calendar}`"),
+            Self::CaughtUp { at } => {
+                let at = at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+                write!(f, "no server runs: made up for at {at}")
+            }
+            Self::Missed => f.write_str("no server runs: missed, and not made up for"),
         }
     }
 }

@@ -23,6 +23,7 @@
 mod calendar;
 mod catch_up;
 mod firing;
+mod forecast;
 mod jitter;
 mod line;
 mod matches;
@@ -36,6 +37,7 @@ use chrono_tz::Tz;
 pub use calendar::{Calendar, Calendars, Window, WindowError};
 pub use catch_up::Missed;
 pub use firing::{Firing, NoFiring, Reason, Swallowed};
+pub use forecast::{Outage, OutageError, Span};
 use line::Line;
 pub(crate) use matches::Matches;
 pub use series::Firings;

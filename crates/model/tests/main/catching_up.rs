@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use jobcell_model::plan::{Calendars, Missed, Plan};
+use jobcell_model::plan::{Calendars, Missed, Outage, Plan, Span};
 use jobcell_model::schedule::{Schedule, Trigger};
 use jobcell_model::{CatchUp, CatchUpPolicy};
 
@@ -137,5 +137,59 @@ fn newest(
         if found.len() >= wanted || start == from {
             return found[found.len() - wanted.min(found.len())..].to_vec();
         }
+    }
+}
+
+/// What is special about each hour of a span with a time without a server.
+fn forecast(catch_up: CatchUp, down: &str) -> Vec<(bool, String)> {
+    let span = Span {
+        after: at(LAST),
+        until: at(NOW),
+        outage: Some(down.parse().unwrap()),
+    };
+    let plan = cron_plan("@hourly", chrono_tz::UTC);
+    let firings = plan.forecast(span, &catch_up);
+    firings
+        .map(|firing| {
+            let reasons: Vec<String> = firing.reasons.iter().map(ToString::to_string).collect();
+            (firing.takes_place(), reasons.join("; "))
+        })
+        .collect()
+}
+
+#[test]
+fn a_forecast_tells_what_an_outage_does_to_each_firing() {
+    let down = "2027-01-01T02:00:00Z/2027-01-01T04:10:00Z";
+    let on_time = (true, String::new());
+    let missed = (
+        false,
+        "no server runs: missed, and not made up for".to_owned(),
+    );
+    let made_up = (
+        true,
+        "no server runs: made up for at 2027-01-01T04:10:00Z".to_owned(),
+    );
+    let latest = forecast(policy(CatchUpPolicy::Latest, 3600, 100), down);
+    let expected = [&on_time, &missed, &missed, &made_up, &on_time];
+    assert_eq!(latest.iter().collect::<Vec<_>>(), expected);
+    let all = forecast(policy(CatchUpPolicy::All, 2 * 3600, 100), down);
+    let expected = [&on_time, &missed, &made_up, &made_up, &on_time];
+    assert_eq!(all.iter().collect::<Vec<_>>(), expected);
+    let none = forecast(policy(CatchUpPolicy::None, 3600, 100), down);
+    let expected = [&on_time, &missed, &missed, &missed, &on_time];
+    assert_eq!(none.iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn an_outage_is_two_instants_in_order() {
+    for wrong in [
+        "",
+        "2027-01-01T02:00:00Z",
+        "2027-01-01/2027-01-02",
+        "2027-01-01T02:00:00Z/2027-01-01T02:00:00Z",
+        "2027-01-01T02:00:00Z/2027-01-01T01:00:00Z",
+        "a/b",
+    ] {
+        assert!(wrong.parse::<Outage>().is_err(), "{wrong}");
     }
 }
