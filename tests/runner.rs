@@ -5,6 +5,7 @@
 mod harness;
 
 mod command_line;
+mod commit_points;
 mod crash;
 mod malformed;
 mod processes;
@@ -14,4 +15,5 @@ mod schedule;
 mod seed_guide;
 mod shutdown;
 mod sql;
+mod storage;
 mod tidy;

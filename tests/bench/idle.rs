@@ -42,10 +42,10 @@ pub(crate) fn rows(folder: &Path) -> Vec<Row> {
 }
 
 /// The binary itself, serving until it is dropped.
-struct Server(Child);
+pub(crate) struct Server(pub(crate) Child);
 
 impl Server {
-    fn start(data: &Path) -> Self {
+    pub(crate) fn start(data: &Path) -> Self {
         let mut server = Command::new(env!("CARGO_BIN_EXE_jobcell"))
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--log", "error", "--data"])
@@ -61,14 +61,24 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
+impl Server {
+    /// Ends it in order, so that the next start need not look through its file.
+    pub(crate) fn terminate(mut self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         self.0.wait().unwrap();
     }
 }
 
-fn resident_mebibytes(pid: u32) -> f64 {
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+pub(crate) fn resident_mebibytes(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
         .lines()
@@ -82,7 +92,7 @@ fn resident_mebibytes(pid: u32) -> f64 {
         / 1024.0
 }
 
-fn processor_time(pid: u32) -> f64 {
+pub(crate) fn processor_time(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat
         .rsplit(')')

@@ -1,14 +1,17 @@
 //! Prints the speed table: each row beside its floor, measured in the same run.
 //! Judges nothing; figures depend on the machine and its disk.
 //!
-//! `cargo bench -p jobcell --bench speed`
+//! `cargo bench -p jobcell --bench speed`, or with `-- schedule` the rows about
+//! schedules alone.
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 
 mod clients;
 mod compose;
+mod due;
 mod figures;
 mod floors;
 mod idle;
+mod stored;
 
 use std::path::Path;
 use std::time::Duration;
@@ -32,10 +35,20 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut rows = Vec::new();
-    rows.extend(runtime.block_on(plugin_rows(folder.path())));
-    rows.extend(runtime.block_on(http_rows(folder.path())));
-    rows.extend(idle::rows(folder.path()));
+    if !arguments.iter().any(|argument| argument == "schedule") {
+        rows.extend(runtime.block_on(plugin_rows(folder.path())));
+        rows.extend(runtime.block_on(http_rows(folder.path())));
+        rows.extend(idle::rows(folder.path()));
+    }
+    rows.extend(runtime.block_on(schedule_rows(folder.path())));
     figures::print(&rows);
+}
+
+async fn schedule_rows(folder: &Path) -> Vec<Row> {
+    let mut rows = due::rows(folder, 1000, "p99 ≤ 0.1 s").await;
+    rows.extend(due::rows(folder, 10_000, "p99 ≤ 1 s").await);
+    rows.extend(stored::rows(folder, 100_000).await);
+    rows
 }
 
 async fn plugin_rows(folder: &Path) -> Vec<Row> {

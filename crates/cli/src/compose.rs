@@ -201,7 +201,7 @@ pub(crate) async fn engine(
 /// not, which are misspelt ones.
 fn runs_by_type(config: &Config, job_types: &JobTypes) -> Result<BTreeMap<String, usize>, Failure> {
     for name in config.job_types.keys() {
-        let known: Vec<&str> = job_types.schemas().iter().map(|one| &*one.name).collect();
+        let known: Vec<&str> = job_types.schemas().iter().map(|one| one.name()).collect();
         if !known.contains(&name.as_str()) {
             let known = known.join(", ");
             let message =

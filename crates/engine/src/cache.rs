@@ -6,20 +6,25 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::TimeDelta;
 use jobcell_model::plan::Plan;
-use jobcell_model::{ConcurrencyPolicy, Execution, JobDocument, JobId, JobRecord, JobRef};
+use jobcell_model::schedule::{Schedule, Trigger};
+use jobcell_model::{ConcurrencyPolicy, Execution, JobId, JobRecord, JobRef, JobSpec};
 use jobcell_plugin_host::Plugin;
 use jobcell_store::{Room, WhenFull};
 
 use crate::queue::Waiting;
 
-/// How many are kept. When there are more, the cache starts anew: simple, and
-/// rare enough to cost nothing.
-const CAPACITY: usize = 4096;
+/// How much memory they may take, as far as it can be told, in bytes. When it is
+/// more, any of the others make room: what runs again and again comes back.
+const CAPACITY: usize = 32 << 20;
+/// What a job takes, and each of its cron schedules.
+const JOB_BYTES: usize = 2 << 10;
+const CRON_BYTES: usize = 6 << 10;
 
 /// All that a run of one edition of a job needs.
 pub(crate) struct PreparedJob {
+    /// Its row, without the YAML.
     pub(crate) record: JobRecord,
-    pub(crate) document: Arc<JobDocument>,
+    pub(crate) spec: JobSpec,
     pub(crate) configuration: String,
     /// When it fires; none without a schedule.
     pub(crate) plan: Option<Plan>,
@@ -30,7 +35,7 @@ impl PreparedJob {
     /// A run of it that waits. Waiting for a time, as a retry does, is no
     /// waiting for a turn.
     pub(crate) fn waiting(&self, execution: Execution) -> Waiting {
-        let spec = &self.document.spec;
+        let spec = &self.spec;
         let since = execution.not_before.unwrap_or(execution.start_time);
         let most = TimeDelta::from_std(spec.concurrency.queue.max_age).ok();
         let expires = most.and_then(|most| since.checked_add_signed(most));
@@ -42,9 +47,16 @@ impl PreparedJob {
         }
     }
 
+    /// About how many bytes it takes.
+    fn weight(&self) -> usize {
+        let cron = |one: &&Schedule| matches!(one.trigger, Trigger::Cron(_));
+        let crons = self.spec.schedules.iter().filter(cron).count();
+        JOB_BYTES + crons * CRON_BYTES + self.configuration.len()
+    }
+
     /// What a run that is to wait asks of those beside it.
     pub(crate) fn room(&self) -> Option<Room> {
-        let concurrency = &self.document.spec.concurrency;
+        let concurrency = &self.spec.concurrency;
         let when_full = match concurrency.policy {
             ConcurrencyPolicy::Allow => return None,
             ConcurrencyPolicy::Skip => WhenFull::Skip,
@@ -64,6 +76,16 @@ impl PreparedJob {
 struct Entries {
     by_id: HashMap<JobId, Arc<PreparedJob>>,
     by_key: HashMap<String, JobId>,
+    weight: usize,
+}
+
+impl Entries {
+    fn remove(&mut self, job_id: JobId) {
+        if let Some(job) = self.by_id.remove(&job_id) {
+            self.weight -= job.weight();
+            self.by_key.remove(&job.record.key);
+        }
+    }
 }
 
 /// The prepared jobs.
@@ -94,8 +116,12 @@ impl PreparedJobs {
     /// Keeps a job.
     pub(crate) fn keep(&self, job: Arc<PreparedJob>) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if entries.by_id.len() >= CAPACITY {
-            *entries = Entries::default();
+        entries.remove(job.record.job_id);
+        entries.weight += job.weight();
+        while entries.weight > CAPACITY
+            && let Some(other) = entries.by_id.keys().next().copied()
+        {
+            entries.remove(other);
         }
         entries
             .by_key
@@ -106,8 +132,6 @@ impl PreparedJobs {
     /// Drops a job.
     pub(crate) fn forget(&self, job_id: JobId) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(job) = entries.by_id.remove(&job_id) {
-            entries.by_key.remove(&job.record.key);
-        }
+        entries.remove(job_id);
     }
 }

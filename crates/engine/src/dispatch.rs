@@ -69,8 +69,14 @@ fn start_all(shared: &Arc<Shared>) {
 
 /// Starts one run and stays with it to its end.
 async fn start(shared: Arc<Shared>, waiting: Waiting, live: Listed, worker: OwnedSemaphorePermit) {
-    let job_id = waiting.execution.job_id;
-    match prepare(&shared, &JobRef::Id(job_id)).await {
+    let job = JobRef::Id(waiting.execution.job_id);
+    // One that is kept may be stale: its start is refused then.
+    let kept = shared.prepared.find(&job);
+    let prepared = match kept.filter(|kept| kept.record.enabled) {
+        Some(prepared) => Ok(prepared),
+        None => prepare(&shared, &job).await,
+    };
+    match prepared {
         Ok(job) if job.record.enabled => {
             match TypeSlots::take(&shared, &job.record.job_type) {
                 Ok(slot) => carry_out(&shared, job, waiting, live, slot).await,
@@ -156,6 +162,7 @@ async fn put_back(shared: &Shared, waiting: Waiting, run: &LiveRun, refused: Beg
         }
         Begun::Refused(error) => later(shared, waiting, &error),
         Begun::Stale | Begun::Gone => {
+            shared.prepared.forget(waiting.execution.job_id);
             shared.queue.push(waiting);
             shared.queue.settle(&scope);
         }
@@ -266,6 +273,6 @@ async fn given_up(shared: &Shared, closed: &Execution) -> Result<Brought, Storag
         Err(StartError::Storage(error)) => return Err(error),
         Err(_) => None,
     };
-    let document = job.as_ref().map(|job| &*job.document);
-    follow::followers(shared, &failed, document).await
+    let spec = job.as_ref().map(|job| &job.spec);
+    follow::followers(shared, &failed, spec).await
 }

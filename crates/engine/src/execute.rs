@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jobcell_model::{
-    Execution, ExecutionId, JobDocument, JobRecord, OutputSummary, Parameter, RunState,
+    Execution, ExecutionId, JobRecord, JobSpec, OutputSummary, Parameter, RunState,
 };
 use jobcell_plugin_host::{EffectGate, RunEnd, RunObserver, RunReport, RunRequest};
 use jobcell_store::{AdmitError, RunAdmission, StartError as StartPendingError};
@@ -106,7 +106,7 @@ pub(crate) async fn unrecorded(
     plugin
         .run(RunRequest {
             configuration: crate::jobs::configuration_text(&job.document),
-            parameters: pairs(parameters(&job.document, overrides)),
+            parameters: pairs(parameters(&job.document.spec, overrides)),
             attributes: attributes
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
@@ -132,6 +132,7 @@ async fn admit(
         let started = shared.store.start_pending(execution, limit).await;
         return started.map_err(|error| match error {
             StartPendingError::NotPending { .. } => Begun::Gone,
+            StartPendingError::Changed { .. } => Begun::Stale,
             StartPendingError::Busy { execution_id } => busy(job, execution_id),
             StartPendingError::Storage(error) => Begun::Refused(error.into()),
         });
@@ -157,8 +158,8 @@ fn busy(job: &PreparedJob, execution_id: ExecutionId) -> Begun {
 }
 
 /// The parameters of a job, with these values in the place of its own.
-pub(crate) fn parameters(document: &JobDocument, instead: &[Parameter]) -> Vec<Parameter> {
-    let mut parameters = document.spec.parameters.clone();
+pub(crate) fn parameters(spec: &JobSpec, instead: &[Parameter]) -> Vec<Parameter> {
+    let mut parameters = spec.parameters.clone();
     for given in instead {
         match parameters.iter_mut().find(|own| own.name == given.name) {
             Some(own) => own.value.clone_from(&given.value),
@@ -181,7 +182,7 @@ pub(crate) fn start_record(
     job: &PreparedJob,
     request: &StartRequest,
 ) -> Execution {
-    let spec = &job.document.spec;
+    let spec = &job.spec;
     Execution {
         execution_timezone: spec.timezone().to_owned(),
         plugin: job.plugin.identity().to_owned(),
@@ -278,12 +279,12 @@ fn run_request(
     let attributes = attributes.into_iter().chain(scheduled).chain(parent);
     RunRequest {
         configuration: job.configuration.clone(),
-        parameters: pairs(parameters(&job.document, &execution.parameters)),
+        parameters: pairs(parameters(&job.spec, &execution.parameters)),
         attributes: attributes
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
-        environment: job.document.spec.environment.clone(),
-        timeout: job.document.spec.timeout,
+        environment: job.spec.environment.clone(),
+        timeout: job.spec.timeout,
         limits: shared.limits.clone(),
         cancel,
         gate,
@@ -300,7 +301,7 @@ fn finish_record(
     live: &LiveRun,
 ) -> Execution {
     let duration = started.elapsed();
-    let timeout = job.document.spec.timeout;
+    let timeout = job.spec.timeout;
     let (status, return_code, error) = verdict(report.end, timeout, live.cause());
     let (code, message) = error.unzip();
     Execution {

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use jobcell_model::{
-    Execution, JobDocument, JobId, JobRef, Parameter, RunState, StoredJob, Trigger,
-};
+use jobcell_model::{Execution, JobId, JobRef, JobSpec, Parameter, RunState, StoredJob, Trigger};
 use jobcell_store::{NewRun, NewRuns, StorageError};
 
 use crate::Shared;
@@ -37,7 +35,7 @@ pub(crate) async fn after(
 ) -> Result<Brought, StorageError> {
     let now = shared.clock.now();
     if let Some(job) = job
-        && let Some(execution) = retry::next_attempt(ended, &job.document.spec, now)
+        && let Some(execution) = retry::next_attempt(ended, &job.spec, now)
     {
         return Ok(Brought {
             runs: vec![NewRun {
@@ -47,7 +45,7 @@ pub(crate) async fn after(
             jobs: vec![Arc::clone(job)],
         });
     }
-    followers(shared, ended, job.map(|job| &*job.document)).await
+    followers(shared, ended, job.map(|job| &job.spec)).await
 }
 
 /// The runs of the jobs that follow a run which is not tried again.
@@ -57,12 +55,12 @@ pub(crate) async fn after(
 pub(crate) async fn followers(
     shared: &Shared,
     ended: &Execution,
-    document: Option<&JobDocument>,
+    spec: Option<&JobSpec>,
 ) -> Result<Brought, StorageError> {
     let mut brought = Brought::default();
-    let handed = document.map_or_else(
+    let handed = spec.map_or_else(
         || ended.parameters.clone(),
-        |document| execute::parameters(document, &ended.parameters),
+        |spec| execute::parameters(spec, &ended.parameters),
     );
     for follower in shared.store.followers(&ended.job_key).await? {
         if follower.on.covers(ended.status) {
@@ -151,7 +149,7 @@ pub(crate) fn cannot_run(
 /// Of what the parent run was given, that which the job has parameters for: a
 /// script fails that is given what it does not know.
 fn handed_on(job: &PreparedJob, handed: &[Parameter]) -> Vec<Parameter> {
-    let own = &job.document.spec.parameters;
+    let own = &job.spec.parameters;
     let known = |given: &&Parameter| own.iter().any(|own| own.name == given.name);
     handed.iter().filter(known).cloned().collect()
 }

@@ -33,10 +33,8 @@ impl JobTypes {
         for plugin in plugins {
             let description = plugin.description();
             let name = description.name.clone();
-            schemas.push(JobTypeSchema {
-                name: name.clone(),
-                schema: description.configuration_schema.clone(),
-            });
+            let schema = description.configuration_schema.clone();
+            schemas.push(JobTypeSchema::new(name.clone(), schema));
             if by_name.insert(name.to_lowercase(), plugin).is_some() {
                 return Err(JobTypesError { name });
             }

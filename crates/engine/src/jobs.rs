@@ -250,9 +250,6 @@ impl Engine {
     /// What is wrong with it: what was valid once need not be so with the job
     /// types of today.
     pub fn document(&self, record: &JobRecord) -> Result<Arc<JobDocument>, Vec<Problem>> {
-        if let Some(prepared) = self.0.prepared.get(record.job_id, record.revision) {
-            return Ok(Arc::clone(&prepared.document));
-        }
         self.0.read_stored(&record.yaml_configuration).map(Arc::new)
     }
 

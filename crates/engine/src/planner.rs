@@ -110,7 +110,13 @@ async fn claim(
     due: DueFiring,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
-    let job = match prepare(&shared, &JobRef::Id(due.job_id)).await {
+    // One that is kept may be stale: its claim is lost then.
+    let id = JobRef::Id(due.job_id);
+    let job = match shared.prepared.find(&id) {
+        Some(job) => Ok(job),
+        None => prepare(&shared, &id).await,
+    };
+    let job = match job {
         Ok(job) => job,
         Err(StartError::Storage(error)) => return Err(error),
         Err(error) => return unplannable(&shared, due, &error).await,
@@ -170,7 +176,7 @@ fn missed(job: &PreparedJob, planned: PlannedFiring, now: DateTime<Utc>) -> Miss
     let Some(plan) = &job.plan else {
         return Missed::default();
     };
-    let catch_up = job.document.spec.catch_up.in_effect();
+    let catch_up = job.spec.catch_up.in_effect();
     plan.missed(planned.due - TimeDelta::nanoseconds(1), now, &catch_up)
 }
 
@@ -181,7 +187,7 @@ fn passed_over(
     first: PlannedFiring,
     missed: &Missed,
 ) -> Execution {
-    let policy = job.document.spec.catch_up;
+    let policy = job.spec.catch_up;
     let count = missed.skipped_count;
     let least = if missed.at_least { "at least " } else { "" };
     let word = match policy.policy {

@@ -25,11 +25,8 @@ pub(crate) async fn prepare(shared: &Shared, job: &JobRef) -> Result<Arc<Prepare
         problems,
     };
     let types = &shared.job_types;
-    let document = Arc::new(
-        shared
-            .read_stored(&record.yaml_configuration)
-            .map_err(invalid)?,
-    );
+    let document = shared.read_stored(&record.yaml_configuration);
+    let document = document.map_err(invalid)?;
     let Some(plugin) = types.get(&document.spec.job_type).cloned() else {
         return Err(StartError::Invalid {
             key: record.key,
@@ -39,8 +36,12 @@ pub(crate) async fn prepare(shared: &Shared, job: &JobRef) -> Result<Arc<Prepare
     let configuration = configuration_text(&document);
     let plan = plan(&document, &record, &shared.calendars).map_err(invalid)?;
     let prepared = Arc::new(PreparedJob {
-        record,
-        document,
+        record: JobRecord {
+            // Nothing reads it again, and it may be long.
+            yaml_configuration: String::new(),
+            ..record
+        },
+        spec: document.spec,
         configuration,
         plan,
         plugin,

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use jobcell_model::plan::{Calendars, zone_database_version};
 use jobcell_model::{JobRef, StoredJob};
 use jobcell_store::StorageError;
+use tokio::task::JoinSet;
 
 use crate::Shared;
 use crate::error::StartError;
@@ -47,8 +48,14 @@ pub(crate) async fn where_rules_changed(shared: &Arc<Shared>) -> Result<(), Stor
     loop {
         let page = shared.store.jobs(after, PAGE, true).await?;
         after = page.items.last().map(|job| job.record.job_id);
+        // Side by side, so that they share commits.
+        let mut plans = JoinSet::new();
         for stored in page.items {
-            count += u64::from(plan_anew(shared, stored, zones_changed).await?);
+            let shared = Arc::clone(shared);
+            plans.spawn(async move { plan_anew(&shared, stored, zones_changed).await });
+        }
+        while let Some(planned) = plans.join_next().await {
+            count += u64::from(planned.unwrap_or(Err(StorageError::Closed))?);
         }
         if !page.more {
             break;

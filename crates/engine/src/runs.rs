@@ -149,7 +149,7 @@ impl Engine {
     ) -> Result<Option<Vec<Firing>>, StartError> {
         let prepared = prepare(&self.0, job).await?;
         Ok(prepared.plan.as_ref().map(|plan| {
-            let policy = prepared.document.spec.catch_up;
+            let policy = prepared.spec.catch_up;
             plan.forecast(span, &policy).take(count).collect()
         }))
     }

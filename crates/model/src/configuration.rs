@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::fields::{Fields, Taken};
-use crate::reader::JobTypeSchema;
+use crate::job_type::JobTypeSchema;
 use crate::schema_error::Explainer;
 use crate::tree::{Kind, Node};
 use crate::wording::shown_up_to;
@@ -22,7 +22,7 @@ pub(crate) fn take<'a>(
 ) -> Map<String, Value> {
     let mut configuration = Map::new();
     let mut given = BTreeMap::new();
-    for key in keys(&job_type.schema) {
+    for key in keys(job_type.schema()) {
         let Some(taken) = fields.find(key, &[]) else {
             continue;
         };
@@ -77,12 +77,12 @@ fn check<'a>(
     configuration: &Map<String, Value>,
     given: &BTreeMap<&'a str, Taken<'a>>,
 ) {
-    let schema = &job_type.schema;
-    let validator = match jsonschema::validator_for(schema) {
+    let schema = job_type.schema();
+    let validator = match job_type.validator() {
         Ok(validator) => validator,
         Err(error) => {
-            let reason = shown_up_to(&error.to_string(), 200);
-            let name = &job_type.name;
+            let reason = shown_up_to(error, 200);
+            let name = job_type.name();
             let message =
                 format!("the schema that the plugin of `{name}` exports can't be used: {reason}");
             let hint = Some("install a corrected version of the plugin".to_owned());

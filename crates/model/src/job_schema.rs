@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::reader::JobTypeSchema;
+use crate::job_type::JobTypeSchema;
 use crate::references;
 use crate::schedule_schema::{after, concurrency, expect_firings, schedules};
 
@@ -14,7 +14,7 @@ pub(crate) const WITH_UNIT: &str = "^\\s*[0-9]";
 /// The schema of a job of any of these types.
 #[must_use]
 pub fn job_schema(types: &[JobTypeSchema]) -> Value {
-    let names: Vec<&str> = types.iter().map(|known| known.name.as_str()).collect();
+    let names: Vec<&str> = types.iter().map(|known| known.name()).collect();
     let job_type = json!({
         "title": "Job type",
         "description": "Which plugin carries out the job. Matched without case.",
@@ -40,7 +40,7 @@ pub fn job_schema(types: &[JobTypeSchema]) -> Value {
 }
 
 fn of_type((index, job_type): (usize, &JobTypeSchema)) -> Value {
-    let mut own = job_type.schema.clone();
+    let mut own = job_type.schema().clone();
     references::rebase(&mut own, &format!("#/allOf/{index}/then"));
     if let Some(own) = own.as_object_mut() {
         // What a type calls its schema says nothing about a whole job.
@@ -55,7 +55,7 @@ fn of_type((index, job_type): (usize, &JobTypeSchema)) -> Value {
         }
     }
     json!({
-        "if": { "properties": { "type": { "const": job_type.name } }, "required": ["type"] },
+        "if": { "properties": { "type": { "const": job_type.name() } }, "required": ["type"] },
         "then": own,
     })
 }

@@ -16,6 +16,7 @@ mod durations;
 mod fields;
 mod instant;
 mod job_schema;
+mod job_type;
 mod links;
 mod notes;
 mod outlook;
@@ -39,9 +40,10 @@ pub use execution::{Execution, OutputSummary, RunState, StepResult, StepStatus, 
 pub use id::{ExecutionId, IdError, JobId, JobRef};
 pub use job::{JobRecord, JobStatistics, StoredJob};
 pub use job_schema::job_schema;
+pub use job_type::JobTypeSchema;
 pub use output::{OutputChunk, OutputStream, RunOutput};
 pub use problem::{Location, Problem, Severity};
-pub use reader::{Context, JobTypeSchema, parse_job, parse_job_in};
+pub use reader::{Context, parse_job, parse_job_in};
 pub use spec::{
     After, AfterOutcome, Backoff, CatchUp, CatchUpPolicy, Concurrency, ConcurrencyPolicy,
     ExpectFirings, JobLimits, JobSpec, Notifications, OnInterrupted, Parameter, QueueBounds,

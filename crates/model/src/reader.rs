@@ -11,6 +11,7 @@ use crate::configuration;
 use crate::document::JobDocument;
 use crate::fields::{Fields, Taken};
 use crate::id::JobId;
+use crate::job_type::JobTypeSchema;
 use crate::links;
 use crate::notes::Notes;
 use crate::outlook;
@@ -23,16 +24,6 @@ use crate::spec::{JobSpec, OnInterrupted};
 use crate::tree::Node;
 use crate::wording::{did_you_mean, is_plain, nearest, shown};
 use crate::yaml;
-
-/// What a job type adds to a job.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JobTypeSchema {
-    /// The word for `type:`.
-    pub name: String,
-    /// JSON Schema (2020-12) of the keys that it adds: an object schema with
-    /// `properties`.
-    pub schema: Value,
-}
 
 /// How long a run may take unless its job says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -123,7 +114,7 @@ fn read(
             .take("description", &[])
             .and_then(|taken| description(&taken)),
         job_type: job_type
-            .map(|job_type| job_type.name.clone())
+            .map(|job_type| job_type.name().to_owned())
             .unwrap_or_default(),
         enabled: fields
             .take("enabled", &[])
@@ -168,7 +159,7 @@ fn read(
 fn refuse_what_no_type_knows(fields: &Fields<'_>, types: &[JobTypeSchema]) {
     let all: Vec<&str> = types
         .iter()
-        .flat_map(|known| configuration::keys(&known.schema))
+        .flat_map(|known| configuration::keys(known.schema()))
         .collect();
     for entry in fields.rest() {
         let fits = |key: &&str| entry.key == **key || entry.key == crate::fields::snake_case(key);
@@ -236,11 +227,11 @@ fn job_type<'t>(taken: &Taken<'_>, types: &'t [JobTypeSchema]) -> Option<&'t Job
     let lower = name.to_lowercase();
     if let Some(found) = types
         .iter()
-        .find(|known| known.name.to_lowercase() == lower)
+        .find(|known| known.name().to_lowercase() == lower)
     {
         return Some(found);
     }
-    let names: Vec<&str> = types.iter().map(|known| known.name.as_str()).collect();
+    let names: Vec<&str> = types.iter().map(|known| known.name()).collect();
     let there_are = match names.join(", ") {
         none if none.is_empty() => "no job type is".to_owned(),
         some => format!("there are {some}"),

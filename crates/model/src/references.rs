@@ -42,7 +42,7 @@ mod tests {
 
     use super::*;
     use crate::job_schema::job_schema;
-    use crate::reader::JobTypeSchema;
+    use crate::job_type::JobTypeSchema;
 
     #[test]
     fn own_references_move_and_nothing_else_does() {
@@ -74,10 +74,7 @@ mod tests {
             "required": ["steps"],
             "$defs": { "Step": { "type": "string", "pattern": "\\S" } },
         });
-        let types = ["First", "Second"].map(|name| JobTypeSchema {
-            name: name.to_owned(),
-            schema: schema.clone(),
-        });
+        let types = ["First", "Second"].map(|name| JobTypeSchema::new(name, schema.clone()));
         let validator = jsonschema::validator_for(&job_schema(&types))
             .expect("every reference leads somewhere");
         let job = |step: &str| json!({ "id": "a", "name": "A", "type": "Second", "steps": [step] });

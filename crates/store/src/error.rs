@@ -169,6 +169,12 @@ pub enum StartError {
         /// Which.
         execution_id: ExecutionId,
     },
+    /// The job was changed or deleted since it was read; read it again.
+    #[error("the job of the run {execution_id} was changed")]
+    Changed {
+        /// The run.
+        execution_id: ExecutionId,
+    },
     /// As many runs of its job as may are going on.
     #[error("the job is running already ({execution_id})")]
     Busy {

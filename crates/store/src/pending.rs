@@ -5,6 +5,7 @@ use redb::ReadableTable;
 
 use crate::error::{StartError, StorageError};
 use crate::failure::Failure;
+use crate::jobs;
 use crate::places;
 use crate::rows;
 use crate::runs;
@@ -181,6 +182,15 @@ impl Operation for StartPending {
     fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<()>, Stop<StartError>> {
         if !places::pending(tables).holds(&self.execution)? {
             return self.given_again(tables);
+        }
+        let Execution {
+            job_id,
+            job_revision,
+            execution_id,
+            ..
+        } = self.execution;
+        if jobs::revision(tables, job_id)? != Some(job_revision) {
+            return Err(Stop::Refused(StartError::Changed { execution_id }));
         }
         if let Some(limit) = self.limit {
             let limit = limit.max(1) as usize;

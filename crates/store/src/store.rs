@@ -236,7 +236,8 @@ pub trait Store: Send + Sync + 'static {
     /// Runs that wait to be started, oldest first.
     async fn pending_executions(&self) -> Result<Vec<Execution>, StorageError>;
 
-    /// Records a run that waited as started, if its limit allows one more.
+    /// Records a run that waited as started: checks that the job exists at the
+    /// run's revision and that its limit allows one more, all in one step.
     async fn start_pending(
         &self,
         execution: Execution,

@@ -59,10 +59,7 @@ pub(crate) fn types() -> Vec<JobTypeSchema> {
         "required": ["steps"],
     });
     [("PowerShell", powershell), ("SQL", sql), ("Steps", steps)]
-        .map(|(name, schema)| JobTypeSchema {
-            name: name.to_owned(),
-            schema,
-        })
+        .map(|(name, schema)| JobTypeSchema::new(name, schema))
         .into()
 }
 

@@ -171,10 +171,7 @@ fn a_schema_that_can_not_be_used_is_told_and_lets_nothing_through() {
         json!({ "$ref": "https://example.org/x" }),
         json!({ "properties": { "a": { "pattern": "(" } } }),
     ] {
-        let types = [JobTypeSchema {
-            name: "X".to_owned(),
-            schema,
-        }];
+        let types = [JobTypeSchema::new("X", schema)];
         let found = parse_job("id: a\nname: A\ntype: X\n", &types).unwrap_err();
         assert_eq!(
             (found[0].code, found[0].line),
@@ -188,10 +185,7 @@ fn a_schema_that_can_not_be_used_is_told_and_lets_nothing_through() {
 fn keys_that_only_a_branch_names_are_known() {
     let schema =
         json!({ "allOf": [{ "then": { "properties": { "deep": { "type": "string" } } } }] });
-    let types = [JobTypeSchema {
-        name: "X".to_owned(),
-        schema,
-    }];
+    let types = [JobTypeSchema::new("X", schema)];
     assert_eq!(
         parse_job("id: a\nname: A\ntype: X\ndeep: b\n", &types)
             .unwrap()
@@ -204,8 +198,8 @@ fn keys_that_only_a_branch_names_are_known() {
 fn no_message_repeats_a_script() {
     let script = "secret ".repeat(10_000);
     let mut types = types();
-    types[1].schema["properties"]["query"] =
-        json!({ "type": "string", "not": { "type": "string" } });
+    let query = json!({ "type": "string", "not": { "type": "string" } });
+    types[1] = JobTypeSchema::new("SQL", json!({ "properties": { "query": query } }));
     let found = parse_job(
         &format!("id: a\nname: A\ntype: SQL\nquery: {script}\n"),
         &types,
