@@ -187,7 +187,7 @@ pub(crate) fn start_record(
         execution_timezone: spec.timezone().to_owned(),
         plugin: job.plugin.identity().to_owned(),
         max_retries: spec.max_retries(),
-        concurrency_key: spec.concurrency.key.clone(),
+        concurrency_key: spec.concurrency.shared_key().map(str::to_owned),
         ..bare_record(shared, &job.record, request)
     }
 }

@@ -12,6 +12,9 @@ use crate::Engine;
 use crate::error::{DeleteJobError, SaveJobError};
 use crate::{dispatch, planner, prepare};
 
+/// How many jobs of a circle are named.
+const MOST_NAMED: usize = 8;
+
 /// A job to be created.
 #[derive(Debug, Clone, Default)]
 pub struct NewJob {
@@ -344,7 +347,11 @@ fn nobody_to_follow(document: &JobDocument, index: usize, key: &str) -> Problem 
 /// What is wrong with a job that other jobs lead back to.
 fn starts_after_itself(document: &JobDocument, keys: &[String]) -> SaveJobError {
     let location = document.locate("/after");
-    let way: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    let mut way: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    if way.len() > MOST_NAMED {
+        let left_out = format!("{} others", way.len() - MOST_NAMED);
+        way.splice(MOST_NAMED / 2..way.len() - MOST_NAMED / 2, [left_out]);
+    }
     SaveJobError::Invalid(vec![Problem {
         severity: Severity::Error,
         code: "dependency_cycle",

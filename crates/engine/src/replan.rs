@@ -63,11 +63,15 @@ pub(crate) async fn where_rules_changed(shared: &Arc<Shared>) -> Result<(), Stor
     }
     let rules = &shared.plan_basis;
     shared.store.set_plan_basis(rules.clone()).await?;
+    if before.is_none() && count == 0 {
+        // A store that is new.
+        return Ok(());
+    }
     let zone_database = zone_database_version();
     tracing::info!(
         zone_database,
         jobs = count,
-        "the zone database or the calendars have changed; schedules were computed anew"
+        "the zone database or the calendars are others than before; jobs fire at other instants"
     );
     Ok(())
 }

@@ -150,6 +150,15 @@ pub struct Concurrency {
     pub queue: QueueBounds,
 }
 
+impl Concurrency {
+    /// The key by which a limit is shared; none where there is no limit.
+    #[must_use]
+    pub fn shared_key(&self) -> Option<&str> {
+        let key = self.key.as_deref();
+        key.filter(|_| self.policy != ConcurrencyPolicy::Allow)
+    }
+}
+
 impl Default for Concurrency {
     fn default() -> Self {
         Self {

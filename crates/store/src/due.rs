@@ -23,16 +23,16 @@ pub(crate) fn plan(
     job: JobId,
     next: Option<PlannedFiring>,
 ) -> Result<(), redb::StorageError> {
-    let old = tables.planned.remove(job.as_bytes())?.map(|row| {
+    let old = tables.planned()?.remove(job.as_bytes())?.map(|row| {
         let planned = decode(row.value());
         planned.map(|planned| due_job(millis(planned.due), job))
     });
     if let Some(Ok(key)) = old {
-        tables.due.remove(&key)?;
+        tables.due()?.remove(&key)?;
     }
     if let Some(next) = next {
-        tables.planned.insert(job.as_bytes(), &encode(next))?;
-        tables.due.insert(&due_job(millis(next.due), job), ())?;
+        tables.planned()?.insert(job.as_bytes(), &encode(next))?;
+        tables.due()?.insert(&due_job(millis(next.due), job), ())?;
     }
     Ok(())
 }
@@ -56,10 +56,12 @@ impl ClaimFiring {
         let run = &new.execution;
         if let Some(instant) = run.scheduled_time {
             let key = job_instant(run.job_id, millis(instant));
-            if tables.firings.get(&key)?.is_some() {
+            if tables.firings()?.get(&key)?.is_some() {
                 return Ok(());
             }
-            tables.firings.insert(&key, run.execution_id.as_bytes())?;
+            tables
+                .firings()?
+                .insert(&key, run.execution_id.as_bytes())?;
         }
         pending::add(tables, new, made)
     }
@@ -71,7 +73,7 @@ impl Operation for ClaimFiring {
 
     fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<NewRuns>, Stop<ClaimError>> {
         let job_id = self.claim.job_id;
-        let planned = match tables.planned.get(job_id.as_bytes())? {
+        let planned = match tables.planned()?.get(job_id.as_bytes())? {
             Some(row) => Some(decode(row.value())?),
             None => None,
         };
@@ -105,7 +107,7 @@ impl Operation for Replan {
     type Error = StorageError;
 
     fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<bool>, Stop<StorageError>> {
-        let planned = match tables.planned.get(self.job_id.as_bytes())? {
+        let planned = match tables.planned()?.get(self.job_id.as_bytes())? {
             Some(row) => Some(decode(row.value())?),
             None => None,
         };
@@ -129,7 +131,7 @@ impl Operation for SetBasis {
     type Error = StorageError;
 
     fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<()>, Stop<StorageError>> {
-        tables.meta.insert(BASIS_KEY, self.0.as_bytes())?;
+        tables.meta()?.insert(BASIS_KEY, self.0.as_bytes())?;
         Ok(Change::Made(()))
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn check_or_create(slot: &Slot) -> Result<Found, Failure> {
     let transaction = slot.begin_write()?;
     let found = match stored_format(&transaction)? {
         Some(FORMAT) if lacks_tables(&transaction)? => {
-            WriteTables::open(&transaction)?;
+            WriteTables::new(&transaction).open_all()?;
             transaction.commit()?;
             return Ok(Found::Current);
         }
@@ -86,7 +86,9 @@ fn lacks_tables(transaction: &WriteTransaction) -> Result<bool, Failure> {
 }
 
 fn create(transaction: &WriteTransaction) -> Result<(), Failure> {
-    let mut meta = WriteTables::open(transaction)?.meta;
+    let mut tables = WriteTables::new(transaction);
+    tables.open_all()?;
+    let meta = tables.meta()?;
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()

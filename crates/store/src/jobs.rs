@@ -50,7 +50,7 @@ impl Operation for CreateJob {
             }));
         }
         // Another key for an id that is in use would leave the old key behind.
-        if let Some(present) = tables.jobs.get(id)? {
+        if let Some(present) = tables.jobs()?.get(id)? {
             let key = rows::decode_job(self.job.job_id, present.value())?.key;
             let job_id = self.job.job_id;
             return Err(Stop::Refused(CreateJobError::KeyTaken { key, job_id }));
@@ -60,11 +60,13 @@ impl Operation for CreateJob {
         {
             return Err(Stop::Refused(CreateJobError::Cycle { keys }));
         }
-        tables.jobs.insert(id, self.row.as_slice())?;
-        tables.job_keys.insert(self.job.key.as_str(), id)?;
-        tables.statistics.insert(id, self.statistics.as_slice())?;
+        tables.jobs()?.insert(id, self.row.as_slice())?;
+        tables.job_keys()?.insert(self.job.key.as_str(), id)?;
+        tables
+            .statistics()?
+            .insert(id, self.statistics.as_slice())?;
         if self.job.enabled {
-            tables.enabled_jobs.insert(id, ())?;
+            tables.enabled_jobs()?.insert(id, ())?;
         }
         due::plan(tables, self.job.job_id, self.triggers.next)?;
         ties::set::<Stop<_>>(tables, self.job.job_id, self.triggers.after.as_deref())?;
@@ -108,7 +110,7 @@ impl Operation for ReplaceJob {
     fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<()>, Stop<ReplaceJobError>> {
         let job_id = self.job.job_id;
         let id = job_id.as_bytes();
-        let before = match tables.jobs.get(id)? {
+        let before = match tables.jobs()?.get(id)? {
             Some(row) => rows::decode_job(job_id, row.value())?,
             None => return Err(Stop::Refused(ReplaceJobError::NotFound { job_id })),
         };
@@ -129,13 +131,13 @@ impl Operation for ReplaceJob {
                     job_id: holder,
                 }));
             }
-            tables.job_keys.remove(before.key.as_str())?;
-            tables.job_keys.insert(self.job.key.as_str(), id)?;
+            tables.job_keys()?.remove(before.key.as_str())?;
+            tables.job_keys()?.insert(self.job.key.as_str(), id)?;
         }
-        tables.jobs.insert(id, self.row.as_slice())?;
+        tables.jobs()?.insert(id, self.row.as_slice())?;
         match (before.enabled, self.job.enabled) {
-            (false, true) => drop(tables.enabled_jobs.insert(id, ())?),
-            (true, false) => drop(tables.enabled_jobs.remove(id)?),
+            (false, true) => drop(tables.enabled_jobs()?.insert(id, ())?),
+            (true, false) => drop(tables.enabled_jobs()?.remove(id)?),
             _ => {}
         }
         due::plan(tables, job_id, self.triggers.next)?;
@@ -153,14 +155,14 @@ impl Operation for DeleteJob {
 
     fn apply(&self, tables: &mut WriteTables<'_>) -> Result<Change<bool>, Stop<StorageError>> {
         let id = self.0.as_bytes();
-        let job = match tables.jobs.get(id)? {
+        let job = match tables.jobs()?.get(id)? {
             Some(row) => rows::decode_job(self.0, row.value())?,
             None => return Ok(Change::Nothing(false)),
         };
-        tables.jobs.remove(id)?;
-        tables.job_keys.remove(job.key.as_str())?;
-        tables.statistics.remove(id)?;
-        tables.enabled_jobs.remove(id)?;
+        tables.jobs()?.remove(id)?;
+        tables.job_keys()?.remove(job.key.as_str())?;
+        tables.statistics()?.remove(id)?;
+        tables.enabled_jobs()?.remove(id)?;
         due::plan(tables, self.0, None)?;
         ties::set::<Stop<_>>(tables, self.0, Some(&[]))?;
         Ok(Change::Made(true))
@@ -216,10 +218,10 @@ pub(crate) fn counts(snapshot: &Snapshot) -> Result<(u64, u64), Failure> {
 
 /// A job's revision, where there is the job.
 pub(crate) fn revision<E: From<StorageError>>(
-    tables: &WriteTables<'_>,
+    tables: &mut WriteTables<'_>,
     job: JobId,
 ) -> Result<Option<u64>, Stop<E>> {
-    match tables.jobs.get(job.as_bytes())? {
+    match tables.jobs()?.get(job.as_bytes())? {
         Some(row) => Ok(Some(codec::job_revision(row.value())?)),
         None => Ok(None),
     }
@@ -241,9 +243,9 @@ fn newest<V: Value + 'static>(
         .collect()
 }
 
-fn holder_of(tables: &WriteTables<'_>, key: &str) -> Result<Option<JobId>, redb::StorageError> {
+fn holder_of(tables: &mut WriteTables<'_>, key: &str) -> Result<Option<JobId>, redb::StorageError> {
     Ok(tables
-        .job_keys
+        .job_keys()?
         .get(key)?
         .map(|id| JobId::from_bytes(*id.value())))
 }

@@ -60,7 +60,7 @@ impl EncodedOutput {
     ) -> Result<(), redb::StorageError> {
         for (number, piece) in (0..).zip(&self.0) {
             tables
-                .output
+                .output()?
                 .insert(&run_piece(run, number), piece.as_slice())?;
         }
         Ok(())

@@ -42,9 +42,9 @@ pub(crate) fn add<E: From<redb::StorageError> + From<StorageError>>(
     }
     let row = rows::encode_execution(&run)?;
     let id = run.execution_id.as_bytes();
-    tables.history.insert(id, row.as_slice())?;
+    tables.history()?.insert(id, row.as_slice())?;
     let key = job_run(run.job_id, run.execution_id);
-    tables.runs_by_job.insert(&key, ())?;
+    tables.runs_by_job()?.insert(&key, ())?;
     if run.status == RunState::Pending {
         places::pending(tables).add(&run)?;
         made.pending.push(run);
@@ -62,7 +62,7 @@ pub(crate) fn added_before<E: From<redb::StorageError> + From<StorageError>>(
     made: &mut NewRuns,
 ) -> Result<(), E> {
     let id = new.execution.execution_id;
-    let row = tables.history.get(id.as_bytes())?;
+    let row = tables.history()?.get(id.as_bytes())?;
     let Some(run) = row.map(|row| rows::decode_execution(id, row.value())) else {
         return Ok(());
     };
@@ -169,7 +169,7 @@ impl StartPending {
             return Err(Stop::Refused(StartError::NotPending { execution_id }));
         }
         tables
-            .history
+            .history()?
             .insert(execution_id.as_bytes(), self.row.as_slice())?;
         Ok(Change::Made(()))
     }
@@ -205,7 +205,7 @@ impl Operation for StartPending {
         places::pending(tables).remove(&self.execution)?;
         places::open(tables).add(&self.execution)?;
         tables
-            .history
+            .history()?
             .insert(self.execution.execution_id.as_bytes(), self.row.as_slice())?;
         Ok(Change::Made(()))
     }

@@ -10,44 +10,39 @@ use crate::tables::{
 
 /// A list of runs: those that go on, or those that wait.
 pub(crate) struct Places<'a, 'txn> {
-    by_job: &'a mut Table<'txn, JobRun, ()>,
-    by_key: &'a mut Table<'txn, &'static [u8], ()>,
+    tables: &'a mut WriteTables<'txn>,
+    open: bool,
 }
 
 /// The runs that go on.
 pub(crate) fn open<'a, 'txn>(tables: &'a mut WriteTables<'txn>) -> Places<'a, 'txn> {
-    Places {
-        by_job: &mut tables.open_runs,
-        by_key: &mut tables.open_by_key,
-    }
+    Places { tables, open: true }
 }
 
 /// The runs that wait.
 pub(crate) fn pending<'a, 'txn>(tables: &'a mut WriteTables<'txn>) -> Places<'a, 'txn> {
     Places {
-        by_job: &mut tables.pending_runs,
-        by_key: &mut tables.pending_by_key,
+        tables,
+        open: false,
     }
 }
 
-impl Places<'_, '_> {
+impl<'txn> Places<'_, 'txn> {
     /// Lists a run.
     pub(crate) fn add(&mut self, run: &Execution) -> Result<(), redb::StorageError> {
-        self.by_job
-            .insert(&job_run(run.job_id, run.execution_id), ())?;
+        let key = job_run(run.job_id, run.execution_id);
+        self.by_job()?.insert(&key, ())?;
         if let Some(key) = &run.concurrency_key {
             let key = named(key, run.execution_id.as_bytes());
-            self.by_key.insert(key.as_slice(), ())?;
+            self.by_key()?.insert(key.as_slice(), ())?;
         }
         Ok(())
     }
 
     /// Takes a run off the list, and says whether it was there.
     pub(crate) fn remove(&mut self, run: &Execution) -> Result<bool, redb::StorageError> {
-        let there = self
-            .by_job
-            .remove(&job_run(run.job_id, run.execution_id))?
-            .is_some();
+        let key = job_run(run.job_id, run.execution_id);
+        let there = self.by_job()?.remove(&key)?.is_some();
         if there {
             self.forget_key(run)?;
         }
@@ -58,27 +53,43 @@ impl Places<'_, '_> {
     pub(crate) fn forget_key(&mut self, run: &Execution) -> Result<(), redb::StorageError> {
         if let Some(key) = &run.concurrency_key {
             let key = named(key, run.execution_id.as_bytes());
-            self.by_key.remove(key.as_slice())?;
+            self.by_key()?.remove(key.as_slice())?;
         }
         Ok(())
     }
 
     /// Whether a run is listed.
-    pub(crate) fn holds(&self, run: &Execution) -> Result<bool, redb::StorageError> {
+    pub(crate) fn holds(&mut self, run: &Execution) -> Result<bool, redb::StorageError> {
         let key = job_run(run.job_id, run.execution_id);
-        Ok(self.by_job.get(&key)?.is_some())
+        Ok(self.by_job()?.get(&key)?.is_some())
     }
 
     /// The first so many runs that share a run's limit: those with its key, or
     /// of its job where it has none. Oldest first.
     pub(crate) fn beside(
-        &self,
+        &mut self,
         run: &Execution,
         most: usize,
     ) -> Result<Vec<ExecutionId>, redb::StorageError> {
         match &run.concurrency_key {
-            Some(key) => of_key(&*self.by_key, key, most),
-            None => of_job(&*self.by_job, run.job_id, most),
+            Some(key) => of_key(self.by_key()?, key, most),
+            None => of_job(self.by_job()?, run.job_id, most),
+        }
+    }
+
+    fn by_job(&mut self) -> Result<&mut Table<'txn, JobRun, ()>, redb::StorageError> {
+        if self.open {
+            self.tables.open_runs()
+        } else {
+            self.tables.pending_runs()
+        }
+    }
+
+    fn by_key(&mut self) -> Result<&mut Table<'txn, &'static [u8], ()>, redb::StorageError> {
+        if self.open {
+            self.tables.open_by_key()
+        } else {
+            self.tables.pending_by_key()
         }
     }
 }

@@ -69,9 +69,9 @@ impl Operation for AdmitRun {
         }
         let key = job_run(job_id, execution_id);
         tables
-            .history
+            .history()?
             .insert(execution_id.as_bytes(), self.row.as_slice())?;
-        tables.runs_by_job.insert(&key, ())?;
+        tables.runs_by_job()?.insert(&key, ())?;
         places::open(tables).add(&self.execution)?;
         Ok(Change::Made(()))
     }
@@ -110,12 +110,12 @@ impl FinishRun {
 
     /// The job's figures with this run in them; none when the job is gone, or
     /// the run never started and so counts for nothing.
-    fn figures(&self, tables: &WriteTables<'_>) -> Result<Option<Vec<u8>>, Stop<FinishError>> {
+    fn figures(&self, tables: &mut WriteTables<'_>) -> Result<Option<Vec<u8>>, Stop<FinishError>> {
         let run = &self.execution;
         if run.status == RunState::Skipped {
             return Ok(None);
         }
-        let Some(row) = tables.statistics.get(run.job_id.as_bytes())? else {
+        let Some(row) = tables.statistics()?.get(run.job_id.as_bytes())? else {
             return Ok(None);
         };
         let mut figures = match rows::decode_statistics(row.value()) {
@@ -151,14 +151,14 @@ impl FinishRun {
         let execution_id = self.execution.execution_id;
         let id = execution_id.as_bytes();
         let recorded = tables
-            .history
+            .history()?
             .get(id)?
             .is_some_and(|row| row.value() == self.row);
         if !recorded {
             return Err(Stop::Refused(FinishError::NotOpen { execution_id }));
         }
         // Writing it again makes the answer wait for a commit.
-        tables.history.insert(id, self.row.as_slice())?;
+        tables.history()?.insert(id, self.row.as_slice())?;
         let mut made = NewRuns::default();
         for new in &self.then {
             pending::added_before::<Stop<_>>(tables, new, &mut made)?;
@@ -186,11 +186,11 @@ impl Operation for FinishRun {
         // What never started counts for nothing.
         let figures = figures.filter(|_| had_started);
         tables
-            .history
+            .history()?
             .insert(execution_id.as_bytes(), self.row.as_slice())?;
         if let Some(figures) = figures {
             tables
-                .statistics
+                .statistics()?
                 .insert(job_id.as_bytes(), figures.as_slice())?;
         }
         self.output.store(execution_id, tables)?;

@@ -2,7 +2,10 @@
 //! one read. Never decides what is written to them.
 
 use jobcell_model::{ExecutionId, JobId};
-use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransaction};
+use redb::{
+    Key, ReadOnlyTable, ReadTransaction, Table, TableDefinition, TableError, Value,
+    WriteTransaction,
+};
 
 use crate::due::PlannedRow;
 use crate::failure::Failure;
@@ -68,49 +71,72 @@ pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 /// How many tables there are.
 pub(crate) const TABLES: usize = 17;
 
-/// Every table, open in one write transaction.
-pub(crate) struct WriteTables<'txn> {
-    pub(crate) jobs: Table<'txn, Id, &'static [u8]>,
-    pub(crate) enabled_jobs: Table<'txn, Id, ()>,
-    pub(crate) job_keys: Table<'txn, &'static str, Id>,
-    pub(crate) statistics: Table<'txn, Id, &'static [u8]>,
-    pub(crate) history: Table<'txn, Id, &'static [u8]>,
-    pub(crate) runs_by_job: Table<'txn, JobRun, ()>,
-    pub(crate) open_runs: Table<'txn, JobRun, ()>,
-    pub(crate) pending_runs: Table<'txn, JobRun, ()>,
-    pub(crate) planned: Table<'txn, Id, &'static PlannedRow>,
-    pub(crate) due: Table<'txn, DueJob, ()>,
-    pub(crate) firings: Table<'txn, JobInstant, Id>,
-    pub(crate) output: Table<'txn, RunPiece, &'static [u8]>,
-    pub(crate) open_by_key: Table<'txn, &'static [u8], ()>,
-    pub(crate) pending_by_key: Table<'txn, &'static [u8], ()>,
-    pub(crate) followers: Table<'txn, &'static [u8], &'static [u8]>,
-    pub(crate) predecessors: Table<'txn, Id, &'static [u8]>,
-    pub(crate) meta: Table<'txn, &'static str, &'static [u8]>,
+/// A method for each table, which opens it when it is first asked for.
+macro_rules! write_tables {
+    ($($name:ident: $key:ty, $value:ty = $table:ident;)*) => {
+        /// The tables of one write transaction, each opened when it is needed:
+        /// opening and closing one costs as much as a write or two.
+        pub(crate) struct WriteTables<'txn> {
+            transaction: &'txn WriteTransaction,
+            $($name: Option<Table<'txn, $key, $value>>,)*
+        }
+
+        impl<'txn> WriteTables<'txn> {
+            /// None of them yet.
+            pub(crate) fn new(transaction: &'txn WriteTransaction) -> Self {
+                Self { transaction, $($name: None,)* }
+            }
+
+            /// Opens them all, which also makes the ones that don't exist yet.
+            pub(crate) fn open_all(&mut self) -> Result<(), redb::StorageError> {
+                $(self.$name()?;)*
+                Ok(())
+            }
+
+            $(pub(crate) fn $name(
+                &mut self,
+            ) -> Result<&mut Table<'txn, $key, $value>, redb::StorageError> {
+                open(self.transaction, &mut self.$name, $table)
+            })*
+        }
+    };
 }
 
-impl<'txn> WriteTables<'txn> {
-    /// Opens them, which also makes the ones that don't exist yet.
-    pub(crate) fn open(transaction: &'txn WriteTransaction) -> Result<Self, Failure> {
-        Ok(Self {
-            jobs: transaction.open_table(JOBS)?,
-            enabled_jobs: transaction.open_table(ENABLED_JOBS)?,
-            job_keys: transaction.open_table(JOB_KEYS)?,
-            statistics: transaction.open_table(STATISTICS)?,
-            history: transaction.open_table(HISTORY)?,
-            runs_by_job: transaction.open_table(RUNS_BY_JOB)?,
-            open_runs: transaction.open_table(OPEN_RUNS)?,
-            pending_runs: transaction.open_table(PENDING_RUNS)?,
-            planned: transaction.open_table(PLANNED)?,
-            due: transaction.open_table(DUE)?,
-            firings: transaction.open_table(FIRINGS)?,
-            output: transaction.open_table(OUTPUT)?,
-            open_by_key: transaction.open_table(OPEN_BY_KEY)?,
-            pending_by_key: transaction.open_table(PENDING_BY_KEY)?,
-            followers: transaction.open_table(FOLLOWERS)?,
-            predecessors: transaction.open_table(PREDECESSORS)?,
-            meta: transaction.open_table(META)?,
-        })
+write_tables! {
+    jobs: Id, &'static [u8] = JOBS;
+    enabled_jobs: Id, () = ENABLED_JOBS;
+    job_keys: &'static str, Id = JOB_KEYS;
+    statistics: Id, &'static [u8] = STATISTICS;
+    history: Id, &'static [u8] = HISTORY;
+    runs_by_job: JobRun, () = RUNS_BY_JOB;
+    open_runs: JobRun, () = OPEN_RUNS;
+    pending_runs: JobRun, () = PENDING_RUNS;
+    planned: Id, &'static PlannedRow = PLANNED;
+    due: DueJob, () = DUE;
+    firings: JobInstant, Id = FIRINGS;
+    output: RunPiece, &'static [u8] = OUTPUT;
+    open_by_key: &'static [u8], () = OPEN_BY_KEY;
+    pending_by_key: &'static [u8], () = PENDING_BY_KEY;
+    followers: &'static [u8], &'static [u8] = FOLLOWERS;
+    predecessors: Id, &'static [u8] = PREDECESSORS;
+    meta: &'static str, &'static [u8] = META;
+}
+
+fn open<'open, 'txn, K: Key + 'static, V: Value + 'static>(
+    transaction: &'txn WriteTransaction,
+    table: &'open mut Option<Table<'txn, K, V>>,
+    definition: TableDefinition<'_, K, V>,
+) -> Result<&'open mut Table<'txn, K, V>, redb::StorageError> {
+    match table {
+        Some(table) => Ok(table),
+        None => {
+            let opened = transaction.open_table(definition);
+            Ok(table.insert(opened.map_err(|error| match error {
+                TableError::Storage(error) => error,
+                // Another program's table of that name.
+                other => redb::StorageError::Corrupted(other.to_string()),
+            })?))
+        }
     }
 }
 

@@ -23,11 +23,11 @@ pub(crate) fn set<E: From<redb::StorageError> + From<StorageError>>(
     let Some(after) = after else {
         return Ok(());
     };
-    let old = tables.predecessors.remove(job.as_bytes())?;
+    let old = tables.predecessors()?.remove(job.as_bytes())?;
     let old = old.map(|row| decode(row.value())).transpose()?;
     for (key, _) in old.unwrap_or_default() {
         tables
-            .followers
+            .followers()?
             .remove(named(&key, job.as_bytes()).as_slice())?;
     }
     if after.is_empty() {
@@ -36,18 +36,20 @@ pub(crate) fn set<E: From<redb::StorageError> + From<StorageError>>(
     for after in after {
         let on = codec::encode(WHAT, &after.on)?;
         let key = named(&after.job, job.as_bytes());
-        tables.followers.insert(key.as_slice(), on.as_slice())?;
+        tables.followers()?.insert(key.as_slice(), on.as_slice())?;
     }
     let row: Vec<(&str, AfterOutcome)> = after.iter().map(|one| (&*one.job, one.on)).collect();
     let row = codec::encode(WHAT, &row)?;
-    tables.predecessors.insert(job.as_bytes(), row.as_slice())?;
+    tables
+        .predecessors()?
+        .insert(job.as_bytes(), row.as_slice())?;
     Ok(())
 }
 
 /// The way from a job back to itself that these predecessors would close, as
 /// the keys on it.
 pub(crate) fn cycle<E: From<redb::StorageError> + From<StorageError>>(
-    tables: &WriteTables<'_>,
+    tables: &mut WriteTables<'_>,
     job: &JobRecord,
     after: Option<&[After]>,
 ) -> Result<Option<Vec<String>>, E> {
@@ -60,11 +62,11 @@ pub(crate) fn cycle<E: From<redb::StorageError> + From<StorageError>>(
         if after.iter().any(|one| one.job == key) {
             return Ok(Some(way_to(key, &reached)));
         }
-        for follower in followers_of::<E>(&tables.followers, &key)? {
+        for follower in followers_of::<E>(tables.followers()?, &key)? {
             // What the job itself followed until now is about to be forgotten.
             let other = Some(follower.job_id).filter(|id| *id != job.job_id);
             let Some(id) = other else { continue };
-            let Some(row) = tables.jobs.get(id.as_bytes())? else {
+            let Some(row) = tables.jobs()?.get(id.as_bytes())? else {
                 continue;
             };
             let next = rows::decode_job(id, row.value())?.key;

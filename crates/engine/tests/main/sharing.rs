@@ -147,3 +147,15 @@ async fn one_that_waits_for_its_type_can_be_cancelled() {
     scene.when(&job, &[Cancelled, Success]).await;
     assert_eq!(scene.engine.waiting(), 0);
 }
+
+#[tokio::test]
+async fn a_job_without_a_limit_holds_no_key() {
+    let scene = Scene::new().await;
+    let keys = "concurrency: {key: warehouse, policy: allow}\n";
+    let free = scene.endless("free", keys).await;
+    let bound = scene.job("bound", "concurrency: {key: warehouse}\n").await;
+    scene.engine.start_run(&free, by_hand()).await.unwrap();
+    let run = scene.run(&bound).await;
+    assert_eq!(run.status, Success);
+    assert_eq!(run.concurrency_key.as_deref(), Some("warehouse"));
+}

@@ -19,6 +19,7 @@ pub type Calendars = BTreeMap<String, Arc<Calendar>>;
 #[serde(default, deny_unknown_fields)]
 pub struct Calendar {
     /// Whole days.
+    #[serde(deserialize_with = "dates")]
     pub dates: BTreeSet<NaiveDate>,
     /// Spans of hours.
     pub windows: Vec<Window>,
@@ -86,6 +87,18 @@ impl Window {
             }
         }
     }
+}
+
+/// Reads dates, with an error that says how one is written.
+fn dates<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<NaiveDate>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let date = |text: &String| {
+        text.trim().parse().map_err(|_| {
+            let text = shown(text);
+            serde::de::Error::custom(format!("`{text}` is no date; write `2027-12-24`"))
+        })
+    };
+    texts.iter().map(date).collect()
 }
 
 fn midnight_after(date: NaiveDate) -> Option<NaiveDateTime> {

@@ -144,7 +144,10 @@ impl Writer {
         more: Option<&mut mpsc::Receiver<Box<dyn Pending>>>,
     ) -> Result<u64, Trouble> {
         let transaction = self.slot.begin_write().map_err(Trouble::Begin)?;
-        let mut tables = WriteTables::open(&transaction).map_err(Trouble::Begin)?;
+        let mut tables = WriteTables::new(&transaction);
+        // Most need this one; a database that is of no use any more shows here.
+        let usable = tables.history().map(drop);
+        usable.map_err(|error| Trouble::Begin(error.into()))?;
         let taken_back = self.take_back_doubtful(&mut tables).map_err(Trouble::All)?;
         let writes = self.apply_all(batch, more, &mut tables)?;
         drop(tables);
@@ -203,13 +206,13 @@ impl Writer {
         let mut changed = false;
         for run in &self.doubtful {
             let key = job_run(run.job_id, run.execution_id);
-            if tables.open_runs.remove(&key)?.is_none() {
+            if tables.open_runs()?.remove(&key)?.is_none() {
                 continue;
             }
             changed = true;
-            tables.runs_by_job.remove(&key)?;
+            tables.runs_by_job()?.remove(&key)?;
             let id = run.execution_id;
-            let row = tables.history.remove(id.as_bytes())?;
+            let row = tables.history()?.remove(id.as_bytes())?;
             let row = row.map(|row| rows::decode_execution(id, row.value()));
             if let Some(Ok(execution)) = row {
                 places::open(tables).forget_key(&execution)?;
