@@ -1,22 +1,24 @@
 //! Compares rows with indexes, all of them. Never repairs anything.
 
+mod runs;
+
 use std::collections::HashMap;
 
-use jobcell_model::{ExecutionId, JobId, RunState};
+use jobcell_model::{ExecutionId, JobId};
 use redb::{ReadableTable, ReadableTableMetadata};
 
 use crate::due;
 use crate::failure::Failure;
 use crate::output;
 use crate::rows;
-use crate::tables::{Snapshot, due_job, job_run, named, split_job_run, split_run_piece};
+use crate::tables::{Snapshot, due_job, named, split_job_run, split_run_piece};
 use crate::ties;
 
 /// What does not fit, one sentence each.
 pub(crate) fn verify(snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     jobs(snapshot, &mut found)?;
-    let ended = runs(snapshot, &mut found)?;
+    let ended = runs::verify(snapshot, &mut found)?;
     run_indexes(snapshot, &mut found)?;
     dependencies(snapshot, &mut found)?;
     plans(snapshot, &mut found)?;
@@ -69,80 +71,6 @@ fn jobs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> {
         jobs.len()?,
     );
     Ok(())
-}
-
-/// Returns how many runs of each job started and ended.
-fn runs(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<HashMap<JobId, u64>, Failure> {
-    let (by_job, open) = (snapshot.runs_by_job()?, snapshot.open_runs()?);
-    let pending = snapshot.pending_runs()?;
-    let mut pending_count = 0;
-    let (mut open_keys, mut pending_keys) = (0, 0);
-    let mut ended = HashMap::new();
-    let mut open_count = 0;
-    for entry in snapshot.history()?.iter()? {
-        let (id, row) = entry?;
-        let id = ExecutionId::from_bytes(*id.value());
-        let run = match rows::decode_execution(id, row.value()) {
-            Ok(run) => run,
-            Err(error) => {
-                found.push(format!("run {id}: {error}"));
-                continue;
-            }
-        };
-        let key = job_run(run.job_id, id);
-        if by_job.get(&key)?.is_none() {
-            found.push(format!("run {id}: it is missing among the runs of its job"));
-        }
-        let status = run.status.as_str();
-        if open.get(&key)?.is_some() != (run.status == RunState::Running) {
-            found.push(format!(
-                "run {id}: the list of open runs is wrong, it is {status}"
-            ));
-        }
-        if pending.get(&key)?.is_some() != (run.status == RunState::Pending) {
-            found.push(format!(
-                "run {id}: the list of runs that wait is wrong, it is {status}"
-            ));
-        }
-        if let Some(key) = &run.concurrency_key {
-            let key = named(key, id.as_bytes());
-            let open = snapshot.open_by_key()?.get(key.as_slice())?.is_some();
-            let waits = snapshot.pending_by_key()?.get(key.as_slice())?.is_some();
-            if open != (run.status == RunState::Running)
-                || waits != (run.status == RunState::Pending)
-            {
-                found.push(format!(
-                    "run {id}: the lists of its key are wrong, it is {status}"
-                ));
-            }
-            open_keys += u64::from(open);
-            pending_keys += u64::from(waits);
-        }
-        open_count += u64::from(run.status == RunState::Running);
-        pending_count += u64::from(run.status == RunState::Pending);
-        // What was closed before it started is no run that ended.
-        let started = run.duration_seconds.is_some() || run.status == RunState::Interrupted;
-        if run.status.is_final() && run.status != RunState::Skipped && started {
-            *ended.entry(run.job_id).or_insert(0) += 1;
-        }
-    }
-    expect_count(
-        found,
-        "runs by job",
-        by_job.len()?,
-        snapshot.history()?.len()?,
-    );
-    expect_count(found, "open runs", open.len()?, open_count);
-    expect_count(found, "runs that wait", pending.len()?, pending_count);
-    let (open, pending) = (snapshot.open_by_key()?, snapshot.pending_by_key()?);
-    expect_count(found, "open runs with a key", open.len()?, open_keys);
-    expect_count(
-        found,
-        "runs with a key that wait",
-        pending.len()?,
-        pending_keys,
-    );
-    Ok(ended)
 }
 
 fn run_indexes(snapshot: &Snapshot, found: &mut Vec<String>) -> Result<(), Failure> {

@@ -153,12 +153,12 @@ const RUN_DAMAGE: [(&str, Damage, &str); 8] = [
     (
         "an ended run that is listed as open",
         |t, sound| set_mark(t, OPEN, &sound.key_of(&sound.ended), true),
-        "the list of open runs is wrong, it is success",
+        "the list of running runs is wrong, it is success",
     ),
     (
         "an open run that is not listed",
         |t, sound| set_mark(t, OPEN, &sound.key_of(&sound.open), false),
-        "the list of open runs is wrong, it is running",
+        "the list of running runs is wrong, it is running",
     ),
     (
         "output that does not decompress",
