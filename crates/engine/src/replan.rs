@@ -54,8 +54,15 @@ pub(crate) async fn where_rules_changed(shared: &Arc<Shared>) -> Result<(), Stor
             let shared = Arc::clone(shared);
             plans.spawn(async move { plan_anew(&shared, stored, zones_changed).await });
         }
+        let mut failed = None;
         while let Some(planned) = plans.join_next().await {
-            count += u64::from(planned.unwrap_or(Err(StorageError::Closed))?);
+            match planned.unwrap_or(Err(StorageError::Closed)) {
+                Ok(changed) => count += u64::from(changed),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         if !page.more {
             break;
