@@ -83,20 +83,11 @@ fn hammer(url: &str) -> Vec<String> {
     }
 }
 
+/// All runs of a job by their ids.
 fn history(server: &Server, job: &str) -> BTreeMap<String, Value> {
-    let mut rows = BTreeMap::new();
-    let mut path = format!("/api/v2/jobs/{job}/history?limit=200");
-    loop {
-        let page = server.get(&path).json();
-        for row in page["execution_history"].as_array().unwrap() {
-            let id = row["execution_id"].as_str().unwrap();
-            rows.insert(id.to_owned(), row.clone());
-        }
-        let Some(cursor) = page["next_cursor"].as_str() else {
-            return rows;
-        };
-        path = format!("/api/v2/jobs/{job}/history?limit=200&cursor={cursor}");
-    }
+    let rows = server.history(job).into_iter();
+    rows.map(|row| (row["execution_id"].as_str().unwrap().to_owned(), row))
+        .collect()
 }
 
 fn is_over(row: &Value) -> bool {

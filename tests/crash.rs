@@ -16,23 +16,11 @@ const LONG: &str = "id: long\nname: Long\ntype: PowerShell\nexecutionMode: inlin
 const LONG_RUNS: usize = 50;
 const CLIENTS: usize = 8;
 
-/// All runs of a job, by id, walked page by page.
+/// All runs of a job by their ids.
 fn history(server: &Server, job: &str) -> BTreeMap<String, Value> {
-    let mut rows = BTreeMap::new();
-    let mut path = format!("/api/v2/jobs/{job}/history?limit=200");
-    loop {
-        let page = server.get(&path).json();
-        for row in page["execution_history"].as_array().unwrap() {
-            rows.insert(
-                row["execution_id"].as_str().unwrap().to_owned(),
-                row.clone(),
-            );
-        }
-        let Some(cursor) = page["next_cursor"].as_str() else {
-            return rows;
-        };
-        path = format!("/api/v2/jobs/{job}/history?limit=200&cursor={cursor}");
-    }
+    let rows = server.history(job).into_iter();
+    rows.map(|row| (row["execution_id"].as_str().unwrap().to_owned(), row))
+        .collect()
 }
 
 /// Runs `quick` again and again until the server is gone; collects what it

@@ -11,25 +11,6 @@ const TICKS: &str = "id: ticks\nname: Ticks\ntype: SQL\nquery: SELECT 1\n\
     schedule: {type: cron, expression: \"* * * * * *\", timezone: UTC}\n\
     catchUp: {policy: all, window: 10m, max: 100}\nconcurrency: {policy: allow}\n";
 
-fn history(server: &Server, job: &str) -> Vec<Value> {
-    let mut rows = Vec::new();
-    let mut path = format!("/api/v2/jobs/{job}/history?limit=200");
-    loop {
-        let page = server.get(&path).json();
-        rows.extend(
-            page["execution_history"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .cloned(),
-        );
-        let Some(cursor) = page["next_cursor"].as_str() else {
-            return rows;
-        };
-        path = format!("/api/v2/jobs/{job}/history?limit=200&cursor={cursor}");
-    }
-}
-
 /// How many runs each instant became.
 fn by_instant(rows: &[Value]) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
@@ -49,13 +30,13 @@ fn every_second_fires_once_through_crashes() {
     server.create(TICKS);
     for kills in 1..=3 {
         eventually("some firings", || {
-            (history(&server, "ticks").len() >= 2 * kills).then_some(())
+            (server.history("ticks").len() >= 2 * kills).then_some(())
         });
         server.kill();
         server = Server::start(&data);
     }
     let rows = eventually("all to end", || {
-        let rows = history(&server, "ticks");
+        let rows = server.history("ticks");
         let done = rows.len() > 6 && rows.iter().all(|row| row["end_time"].is_string());
         done.then_some(rows)
     });
@@ -80,7 +61,7 @@ fn disabling_stops_the_next_firing_and_enabling_plans_it_again() {
     let server = Server::start(&folder.path().join("data"));
     server.create(TICKS);
     eventually("a firing", || {
-        (!history(&server, "ticks").is_empty()).then_some(())
+        (!server.history("ticks").is_empty()).then_some(())
     });
     let off = server.post("/api/v2/jobs/ticks/disable").json();
     assert_eq!(
@@ -90,7 +71,7 @@ fn disabling_stops_the_next_firing_and_enabling_plans_it_again() {
     assert_eq!(off["next_scheduled_time"], Value::Null);
     let job = server.get("/api/v2/jobs/ticks").json()["job"].clone();
     assert_eq!(job["next_scheduled_time"], Value::Null);
-    assert!(!history(&server, "ticks").is_empty(), "history stays");
+    assert!(!server.history("ticks").is_empty(), "history stays");
     let on = server.post("/api/v2/jobs/ticks/enable").json();
     assert!(on["next_scheduled_time"].is_string(), "{on}");
     assert_eq!(server.post("/api/v2/jobs/none/enable").status, 404);
@@ -226,7 +207,7 @@ fn calendars_keep_jobs_from_firing_and_limits_by_type_are_obeyed() {
     );
     let never = server.get("/api/v2/jobs/never").json();
     assert_eq!(never["job"]["next_scheduled_time"], Value::Null);
-    assert_eq!(history(&server, "never").len(), 0);
+    assert_eq!(server.history("never").len(), 0);
     drop(server);
     let config = folder.path().join("jobcell.yaml");
     std::fs::write(&config, "jobTypes:\n  Sql: {runs: 1}\n").unwrap();
@@ -255,7 +236,7 @@ fn a_chain_of_jobs_runs_in_the_real_binary() {
     let ran = server.send("POST", "/api/v2/jobs/first/run", "application/json", b"");
     let parent = ran.json()["execution_id"].clone();
     let rows = eventually("the follower", || {
-        let rows = history(&server, "last");
+        let rows = server.history("last");
         rows.first()
             .is_some_and(|row| row["status"] == "success")
             .then_some(rows)

@@ -63,24 +63,6 @@ fn fill(filler: &Path, left: u64) {
     }
 }
 
-fn history(server: &Server, job: &str) -> Vec<Value> {
-    let (mut rows, mut path) = (Vec::new(), format!("/api/v2/jobs/{job}/history?limit=200"));
-    loop {
-        let page = server.get(&path).json();
-        rows.extend(
-            page["execution_history"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .cloned(),
-        );
-        let Some(cursor) = page["next_cursor"].as_str() else {
-            return rows;
-        };
-        path = format!("/api/v2/jobs/{job}/history?limit=200&cursor={cursor}");
-    }
-}
-
 fn start_long(server: &Server) -> String {
     let started = server.post("/api/v2/jobs/long/run?wait=false");
     assert_eq!(started.status, 202, "{}", started.text);
@@ -88,7 +70,7 @@ fn start_long(server: &Server) -> String {
 }
 
 fn status(server: &Server, id: &str) -> String {
-    let rows = history(server, "long");
+    let rows = server.history("long");
     let row = rows.iter().find(|row| row["execution_id"] == id).unwrap();
     row["status"].as_str().unwrap().to_owned()
 }
@@ -186,7 +168,7 @@ fn inside() {
     assert_eq!(status(&server, &first), "success");
     assert_eq!(status(&server, &second), "success");
     let rows = eventually("what waited to run", || {
-        let rows = history(&server, "ticks");
+        let rows = server.history("ticks");
         let ended = rows.iter().filter(|row| row["status"] == "success").count();
         (ended >= 8 && ended + 2 >= rows.len()).then_some(rows)
     });

@@ -152,6 +152,21 @@ impl Server {
         created.json()["job_id"].as_str().expect("an id").to_owned()
     }
 
+    /// All runs of a job, newest first, walked page by page.
+    pub(crate) fn history(&self, job: &str) -> Vec<Value> {
+        let (mut rows, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/api/v2/jobs/{job}/history?limit=200{cursor}");
+            let page = self.get(&path).json();
+            let shown = page["execution_history"].as_array();
+            rows.extend(shown.expect("a list of runs").iter().cloned());
+            let Some(next) = page["next_cursor"].as_str() else {
+                return rows;
+            };
+            cursor = format!("&cursor={next}");
+        }
+    }
+
     /// The process's id.
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
