@@ -159,3 +159,34 @@ async fn a_job_without_a_limit_holds_no_key() {
     assert_eq!(run.status, Success);
     assert_eq!(run.concurrency_key.as_deref(), Some("warehouse"));
 }
+
+#[tokio::test]
+async fn with_one_worker_the_more_urgent_job_starts_first() {
+    let scene = Scene::with(|config| config.workers = 1).await;
+    let fires =
+        |minute: u32| format!("schedule: {{type: cron, expression: \"{minute} 12 * * *\"}}\n");
+    let holder = scene.endless("holder", &fires(1)).await;
+    let low = scene
+        .endless("low", &format!("{}priority: -5\n", fires(2)))
+        .await;
+    let usual = scene.endless("usual", &fires(2)).await;
+    let high = scene
+        .endless("high", &format!("{}priority: 5\n", fires(3)))
+        .await;
+    scene.clock.set(at("12:01:00"));
+    let mut going = scene.when(&holder, &[Running]).await[0].execution_id;
+    scene.clock.set(at("12:02:00"));
+    scene.when(&low, &[Pending]).await;
+    scene.when(&usual, &[Pending]).await;
+    // It comes last of all.
+    scene.clock.set(at("12:03:00"));
+    scene.when(&high, &[Pending]).await;
+    let mut left = vec![&low, &usual, &high];
+    while let Some(next) = left.pop() {
+        scene.engine.cancel_run(going, "the test").await.unwrap();
+        going = scene.when(next, &[Running]).await[0].execution_id;
+        for other in &left {
+            scene.when(other, &[Pending]).await;
+        }
+    }
+}
