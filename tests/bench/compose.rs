@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jobcell_engine::{Engine, EngineConfig, JobTypes, SystemClock};
-use jobcell_host_process::{ProcessCapability, ProcessConfig, Tools};
+use jobcell_host_process::{ProcessCapability, ProcessConfig, ToolGrant, Tools};
 use jobcell_host_sql::{ConnectionConfig, SqlCapability, SqlConfig};
 use jobcell_plugin_host::{
     EffectGate, HostConfig, Plugin, PluginHost, RunEnd, RunLimits, RunRequest,
@@ -18,7 +18,11 @@ use crate::figures::Timings;
 
 /// A plugin host with all capabilities; the role `powershell` is `/bin/true`.
 pub(crate) fn host(folder: &Path) -> PluginHost {
-    let tools = BTreeMap::from([("powershell".to_owned(), "/bin/true".into())]);
+    let grant = ToolGrant {
+        path: "/bin/true".into(),
+        ..ToolGrant::default()
+    };
+    let tools = BTreeMap::from([("powershell".to_owned(), grant)]);
     let process = ProcessCapability::new(ProcessConfig {
         tools: Tools::search("".as_ref()).with_configured(tools),
         scratch_root: folder.join("scratch"),
@@ -51,6 +55,7 @@ fn request(configuration: &serde_json::Value) -> RunRequest {
         limits: RunLimits::default(),
         cancel: CancellationToken::new(),
         gate: EffectGate::open(),
+        journal: None,
         observer: None,
     }
 }

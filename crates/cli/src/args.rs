@@ -53,6 +53,9 @@ pub(crate) enum Command {
     Run(Run),
     /// Check job files and show what is wrong, with line and column
     Validate(Validate),
+    /// Show what this machine has for jobs (tools, their versions, how processes
+    /// are held together) and what is missing
+    Doctor(Doctor),
     /// Show when jobs fire
     Schedule {
         #[command(subcommand)]
@@ -114,6 +117,16 @@ pub(crate) struct Serve {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:5000]
     #[arg(long, value_name = "ADDRESS", env = "JOBCELL_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
+
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 
     #[command(flatten)]
     pub(crate) data: Data,

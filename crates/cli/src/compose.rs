@@ -14,9 +14,13 @@ use jobcell_store::{OpenError, RedbStore, Store, StoreOptions};
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::tool_setting::ToolSetting;
 
 /// The name of the connection that is always there.
 const DEFAULT_CONNECTION: &str = "default";
+
+/// What a plugin asks for whose jobs name the tool.
+const ANY_ROLE: &str = "*";
 
 /// Variables of the server that every process gets, where they are set.
 const PASSED_ON: [&str; 14] = [
@@ -126,7 +130,7 @@ pub(crate) fn open_store(data: &DataFolder) -> Result<Arc<dyn Store>, Failure> {
 /// Loads the built-in plugins, with compiled images kept in the data folder
 /// where there is one.
 pub(crate) fn job_types(config: &Config, data: &DataFolder) -> Result<JobTypes, Failure> {
-    let process = ProcessCapability::new(process_config(config, data));
+    let process = process_capability(config, data);
     if data.exists() {
         process.clean_leftovers();
     }
@@ -154,8 +158,18 @@ pub(crate) fn job_types(config: &Config, data: &DataFolder) -> Result<JobTypes, 
     JobTypes::new(plugins).map_err(|error| Failure::new(Exit::Internal, error))
 }
 
-/// Refuses tools that no plugin asks for, which are misspelt ones, and warns of
-/// such as are not there: better now than when a job fails at night.
+/// The capability that starts processes, with what the configuration grants.
+pub(crate) fn process_capability(config: &Config, data: &DataFolder) -> ProcessCapability {
+    let granted = process_config(config, data);
+    if config.cgroups {
+        ProcessCapability::new(granted)
+    } else {
+        ProcessCapability::without_cgroups(granted)
+    }
+}
+
+/// Refuses tools that look like misspelt ones, and warns of such as are not
+/// there: better now than when a job fails at night.
 fn check_roles(config: &Config, plugins: &[Plugin]) -> Result<(), Failure> {
     let roles: Vec<&str> = plugins
         .iter()
@@ -163,18 +177,26 @@ fn check_roles(config: &Config, plugins: &[Plugin]) -> Result<(), Failure> {
         .filter(|asked| asked.capability == "process")
         .map(|asked| asked.name.as_str())
         .collect();
-    for (role, program) in &config.tools {
-        if !roles.contains(&role.as_str()) {
-            let known = roles.join(", ");
+    let any = roles.contains(&ANY_ROLE);
+    for (role, ToolSetting(grant)) in &config.tools {
+        let known = roles.contains(&role.as_str());
+        let meant = roles.iter().find(|known| looks_like(role, known));
+        if !known && (!any || meant.is_some()) {
+            let known = meant.map_or_else(|| roles.join(", "), |meant| format!("`{meant}`"));
             let message =
                 format!("no job type asks for the tool `{role}` under `tools`; there is {known}");
             return Err(Failure::message(Exit::Usage, message));
         }
-        if !program.is_file() {
-            tracing::warn!(role, program = %program.display(), "the program of a tool is no file; jobs that need it will fail");
+        if !grant.path.is_file() {
+            tracing::warn!(role, program = %grant.path.display(), "the program of a tool is no file; jobs that need it will fail");
         }
     }
     Ok(())
+}
+
+/// Whether one word is another one with a slip or two.
+fn looks_like(word: &str, other: &str) -> bool {
+    other.len() > 4 && strsim::damerau_levenshtein(word, other) <= 2
 }
 
 /// Starts an engine over a store.
@@ -223,18 +245,27 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::context(Exit::Internal, error, "threads can't be started"))
 }
 
+/// The few variables of this process that others get.
+pub(crate) fn passed_on() -> Vec<(&'static str, std::ffi::OsString)> {
+    let names = PASSED_ON.into_iter();
+    names
+        .filter_map(|name| Some((name, std::env::var_os(name)?)))
+        .collect()
+}
+
 fn process_config(config: &Config, data: &DataFolder) -> ProcessConfig {
-    let environment = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|value| (name.to_owned(), value))
-    };
-    let mut granted: BTreeMap<String, String> =
-        PASSED_ON.into_iter().filter_map(environment).collect();
+    let mut granted: BTreeMap<String, String> = passed_on()
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value.into_string().ok()?)))
+        .collect();
     granted.extend(config.environment.clone());
     let search = std::env::var_os("PATH").unwrap_or_default();
+    let tools = config.tools.iter();
+    let tools = tools
+        .map(|(role, ToolSetting(grant))| (role.clone(), grant.clone()))
+        .collect();
     ProcessConfig {
-        tools: Tools::search(&search).with_configured(config.tools.clone()),
+        tools: Tools::search(&search).with_configured(tools),
         scratch_root: data.scratch(),
         environment: granted.into_iter().collect(),
         script_folders: config.script_folders.clone(),

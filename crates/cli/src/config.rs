@@ -11,11 +11,12 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use jobcell_host_sql::SqliteOptions;
 use jobcell_model::plan::{Calendar, Calendars};
-use jobcell_plugin_host::RunLimits;
+use jobcell_plugin_host::{Bound, RunLimits};
 use serde::{Deserialize, Deserializer};
 
 use crate::args::LogFormat;
 use crate::exit::{Exit, Failure};
+use crate::tool_setting::ToolSetting;
 
 /// The configuration file. Every key may be left out.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,8 +37,10 @@ pub(crate) struct Config {
     pub(crate) allowed_origins: Vec<String>,
     /// What is logged and how.
     pub(crate) log: Log,
-    /// Tools by role, each the absolute path of an executable.
-    pub(crate) tools: BTreeMap<String, PathBuf>,
+    /// Tools by role.
+    pub(crate) tools: BTreeMap<String, ToolSetting>,
+    /// Whether processes are held together in cgroups where there are any.
+    pub(crate) cgroups: bool,
     /// Variables that every process gets besides the few standard ones.
     pub(crate) environment: BTreeMap<String, String>,
     /// Folders that script files may lie in; anywhere without any.
@@ -120,6 +123,11 @@ pub(crate) struct Limits {
     steps: Option<usize>,
     step_details: Option<ByteSize>,
     processes: Option<u32>,
+    process_tree: Option<u32>,
+    process_memory: Option<ByteSize>,
+    #[serde(deserialize_with = "some_duration")]
+    process_cpu_time: Option<Duration>,
+    open_files: Option<u64>,
     #[serde(deserialize_with = "some_duration")]
     stop_grace: Option<Duration>,
     sql_rows: Option<u64>,
@@ -138,6 +146,7 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             log: Log::default(),
             tools: BTreeMap::new(),
+            cgroups: true,
             environment: BTreeMap::new(),
             script_folders: Vec::new(),
             connections: BTreeMap::new(),
@@ -206,6 +215,14 @@ impl Limits {
             steps: self.steps.unwrap_or(usual.steps),
             step_details: bytes(self.step_details, usual.step_details),
             processes: self.processes.unwrap_or(usual.processes),
+            process_tree: self
+                .process_tree
+                .map_or(usual.process_tree, Bound::of_admin),
+            process_memory: self
+                .process_memory
+                .map(|size| Bound::of_admin(size.as_u64())),
+            process_cpu_time: self.process_cpu_time.map(Bound::of_admin),
+            open_files: self.open_files.map(Bound::of_admin),
             stop_grace: self.stop_grace.unwrap_or(usual.stop_grace),
             sql_rows: self.sql_rows.unwrap_or(usual.sql_rows),
             sql_bytes: self.sql_bytes.map_or(usual.sql_bytes, |size| size.as_u64()),
@@ -241,6 +258,7 @@ mod tests {
         assert_eq!(config.body_limit, Config::default().body_limit);
         assert_eq!(config.log.filter, Config::default().log.filter);
         assert_eq!(config.workers, Config::default().workers);
+        assert_eq!(config.cgroups, Config::default().cgroups);
         assert_eq!(config.sqlite.resolve(), SqliteOptions::default());
     }
 
@@ -248,6 +266,7 @@ mod tests {
     fn every_limit_is_the_one_that_was_set() {
         let text = "guestMemory: 1 MiB\ncomputeTime: 2s\nhostCalls: 3\noutputHead: 4 B\n\
             outputTail: 5 B\nlogLine: 6 B\nsteps: 7\nstepDetails: 8 B\nprocesses: 9\n\
+            processTree: 14\nprocessMemory: 15 B\nprocessCpuTime: 16s\nopenFiles: 17\n\
             stopGrace: 10s\nsqlRows: 11\nsqlBytes: 12 B\nsqlConnections: 13\n";
         let limits: Limits = serde_yaml::from_str(text).unwrap();
         let expected = RunLimits {
@@ -260,6 +279,10 @@ mod tests {
             steps: 7,
             step_details: 8,
             processes: 9,
+            process_tree: Bound::of_admin(14),
+            process_memory: Some(Bound::of_admin(15)),
+            process_cpu_time: Some(Bound::of_admin(Duration::from_secs(16))),
+            open_files: Some(Bound::of_admin(17)),
             stop_grace: Duration::from_secs(10),
             sql_rows: 11,
             sql_bytes: 12,

@@ -12,6 +12,7 @@ mod parameter;
 mod problems;
 mod samples;
 mod signals;
+mod tool_setting;
 
 use clap::Parser;
 

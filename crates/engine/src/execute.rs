@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use jobcell_model::{
-    Execution, ExecutionId, JobRecord, JobSpec, OutputSummary, Parameter, RunState,
+    Execution, ExecutionId, JobRecord, JobSpec, OutputSummary, Parameter, ProcessFacts, RunState,
 };
-use jobcell_plugin_host::{EffectGate, RunEnd, RunObserver, RunReport, RunRequest};
-use jobcell_store::{AdmitError, RunAdmission, StartError as StartPendingError};
+use jobcell_plugin_host::{EffectGate, Journal, RunEnd, RunObserver, RunReport, RunRequest};
+use jobcell_store::{AdmitError, RunAdmission, StartError as StartPendingError, Store};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -112,9 +113,10 @@ pub(crate) async fn unrecorded(
                 .into(),
             environment: spec.environment.clone(),
             timeout: spec.timeout,
-            limits: shared.limits.clone(),
+            limits: shared.limits.narrowed(&spec.limits),
             cancel,
             gate: EffectGate::open(),
+            journal: None,
             observer,
         })
         .await
@@ -183,12 +185,27 @@ pub(crate) fn start_record(
     request: &StartRequest,
 ) -> Execution {
     let spec = &job.spec;
+    traced(
+        job,
+        Execution {
+            execution_timezone: spec.timezone().to_owned(),
+            plugin: job.plugin.identity().to_owned(),
+            max_retries: spec.max_retries(),
+            concurrency_key: spec.concurrency.shared_key().map(str::to_owned),
+            ..bare_record(shared, &job.record, request)
+        },
+    )
+}
+
+/// The same with what leads to its processes, as far as that is known already.
+fn traced(job: &PreparedJob, execution: Execution) -> Execution {
+    let traces = job.plugin.traces(&execution.execution_id.to_string());
     Execution {
-        execution_timezone: spec.timezone().to_owned(),
-        plugin: job.plugin.identity().to_owned(),
-        max_retries: spec.max_retries(),
-        concurrency_key: spec.concurrency.shared_key().map(str::to_owned),
-        ..bare_record(shared, &job.record, request)
+        processes: ProcessFacts {
+            traces,
+            ..ProcessFacts::default()
+        },
+        ..execution
     }
 }
 
@@ -231,6 +248,7 @@ pub(crate) fn bare_record(
         concurrency_key: None,
         parameters: Vec::new(),
         output: OutputSummary::default(),
+        processes: ProcessFacts::default(),
     }
 }
 
@@ -240,19 +258,22 @@ pub(crate) fn resumed_record(shared: &Shared, job: &PreparedJob, waited: &Execut
         trigger: waited.trigger,
         executed_by: waited.executed_by.clone(),
     };
-    Execution {
-        execution_id: waited.execution_id,
-        scheduled_time: waited.scheduled_time,
-        retry_count: waited.retry_count,
-        is_retry: waited.is_retry,
-        parent_execution_id: waited.parent_execution_id,
-        not_before: waited.not_before,
-        triggered_by: waited.triggered_by,
-        // It is listed by the key that it was recorded with.
-        concurrency_key: waited.concurrency_key.clone(),
-        parameters: waited.parameters.clone(),
-        ..start_record(shared, job, &request)
-    }
+    traced(
+        job,
+        Execution {
+            execution_id: waited.execution_id,
+            scheduled_time: waited.scheduled_time,
+            retry_count: waited.retry_count,
+            is_retry: waited.is_retry,
+            parent_execution_id: waited.parent_execution_id,
+            not_before: waited.not_before,
+            triggered_by: waited.triggered_by,
+            // It is listed by the key that it was recorded with.
+            concurrency_key: waited.concurrency_key.clone(),
+            parameters: waited.parameters.clone(),
+            ..start_record(shared, job, &request)
+        },
+    )
 }
 
 fn run_request(
@@ -285,10 +306,32 @@ fn run_request(
             .collect(),
         environment: job.spec.environment.clone(),
         timeout: job.spec.timeout,
-        limits: shared.limits.clone(),
+        limits: shared.limits.narrowed(&job.spec.limits),
         cancel,
         gate,
+        journal: Some(Arc::new(RunJournal {
+            store: Arc::clone(&shared.store),
+            execution_id: execution.execution_id,
+        })),
         observer: None,
+    }
+}
+
+/// Adds what leads to a run's processes to its record.
+struct RunJournal {
+    store: Arc<dyn Store>,
+    execution_id: ExecutionId,
+}
+
+#[async_trait]
+impl Journal for RunJournal {
+    async fn add(&self, trace: String) -> bool {
+        let added = self.store.add_trace(self.execution_id, trace).await;
+        if let Err(error) = &added {
+            let execution_id = self.execution_id;
+            tracing::error!(%execution_id, %error, "what a run starts can't be recorded");
+        }
+        added.is_ok()
     }
 }
 
@@ -316,6 +359,13 @@ fn finish_record(
         memory_usage_mb: Some(mebibytes(report.cost.peak_memory)),
         cpu_time_seconds: Some(report.cost.cpu_time.as_secs_f64()),
         output: report.output_summary,
+        processes: ProcessFacts {
+            traces: Vec::new(),
+            most: report.cost.processes,
+            input_bytes: report.cost.input_bytes,
+            read_bytes: report.cost.read_bytes,
+            written_bytes: report.cost.written_bytes,
+        },
         ..start
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jobcell_model::JobTypeSchema;
+use jobcell_model::{Execution, JobTypeSchema};
 use jobcell_plugin_host::Plugin;
 
 /// Two plugins that can't live together.
@@ -55,6 +55,24 @@ impl JobTypes {
     #[must_use]
     pub fn schemas(&self) -> &[JobTypeSchema] {
         &self.schemas
+    }
+
+    /// Ends what a process of the server that crashed left of an execution,
+    /// whatever became of its job and its plugin since.
+    ///
+    /// # Errors
+    /// With what is there all the same, in words.
+    pub(crate) async fn end_leftovers(&self, run: &Execution) -> Result<(), String> {
+        if run.processes.traces.is_empty() {
+            return Ok(());
+        }
+        let execution = run.execution_id.to_string();
+        for plugin in self.plugins.values() {
+            plugin
+                .end_leftovers(&execution, &run.processes.traces)
+                .await?;
+        }
+        Ok(())
     }
 
     /// All of them, by name.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use jobcell_model::{Execution, JobRef, RunOutput, RunState};
+use jobcell_plugin_host::codes;
 use jobcell_store::{Finish, FinishError, StorageError};
 use tokio::task::JoinSet;
 
@@ -62,11 +63,28 @@ pub(crate) async fn close_interrupted(shared: &Arc<Shared>) -> Result<(), Storag
 }
 
 async fn close(shared: Arc<Shared>, mut execution: Execution) -> Result<(), StorageError> {
+    // Its processes first: nobody may read that it ended while they go on.
+    let ended = shared.job_types.end_leftovers(&execution).await;
     let now = shared.clock.now();
-    execution.status = RunState::Interrupted;
+    let (status, code, message) = match ended {
+        Ok(()) => (
+            RunState::Interrupted,
+            "interrupted",
+            "the server ended while this run was going on".to_owned(),
+        ),
+        Err(left) => (
+            RunState::Failed,
+            codes::KILL_UNCONFIRMED,
+            format!(
+                "the server ended while this run was going on, and its processes were killed, but this is still there: {left}"
+            ),
+        ),
+    };
+    execution.status = status;
     execution.end_time = Some(now.max(execution.start_time));
-    execution.error_code = Some("interrupted".to_owned());
-    execution.error_message = Some("the server ended while this run was going on".to_owned());
+    execution.error_code = Some(code.to_owned());
+    execution.error_message = Some(message);
+    execution.processes.traces.clear();
     let job = match prepare(&shared, &JobRef::Id(execution.job_id)).await {
         Ok(job) => Some(job),
         Err(StartError::Storage(error)) => return Err(error),

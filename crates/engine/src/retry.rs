@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jobcell_model::{
-    Backoff, Execution, ExecutionId, JobSpec, OnInterrupted, OutputSummary, RetryPolicy, RunState,
-    Trigger,
+    Backoff, Execution, ExecutionId, JobSpec, OnInterrupted, OutputSummary, ProcessFacts,
+    RetryPolicy, RunState, Trigger,
 };
+
+use jobcell_plugin_host::codes;
 
 /// The longest pause between two attempts, unless the job says otherwise.
 const LONGEST_DELAY: Duration = Duration::from_secs(86_400);
@@ -22,6 +24,10 @@ pub(crate) fn next_attempt(
     spec: &JobSpec,
     now: DateTime<Utc>,
 ) -> Option<Execution> {
+    if ended.error_code.as_deref() == Some(codes::KILL_UNCONFIRMED) {
+        // Two of them side by side is what nobody asked for.
+        return None;
+    }
     let policy = spec.retry_policy.as_ref();
     let delay = match policy {
         Some(policy) if wanted(ended, policy) && ended.retry_count < policy.max_retries => {
@@ -52,6 +58,7 @@ pub(crate) fn next_attempt(
         not_before: Some(not_before),
         blocked_by: None,
         output: OutputSummary::default(),
+        processes: ProcessFacts::default(),
         ..ended.clone()
     })
 }

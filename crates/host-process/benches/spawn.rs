@@ -9,24 +9,26 @@
 
 use std::time::{Duration, Instant};
 
-use jobcell_host_process::{Child, Launch, Sink};
+use jobcell_host_process::{Child, Launch, ProcessCapability, ProcessConfig, Program};
 use jobcell_plugin_host::{EffectGate, RunLimits, RunScope};
 
 const RUNS: usize = 1000;
 
 #[tokio::main]
 async fn main() {
-    let launch = Launch {
-        program: "/bin/true".into(),
-        arguments: Vec::new(),
-        environment: Vec::new(),
-        working_directory: "/".into(),
-        stdin: Vec::new(),
-        stdout: Sink::Output,
-        stderr: Sink::Output,
+    let root = tempfile::tempdir().unwrap();
+    let config = ProcessConfig {
+        scratch_root: root.path().to_owned(),
+        ..ProcessConfig::default()
     };
+    let capabilities = [
+        ProcessCapability::new(config.clone()),
+        ProcessCapability::without_cgroups(config),
+    ];
+    let program = Program::open("/bin/true".as_ref(), None).unwrap();
+    let launch = Launch::new(program, "/".into());
     let mut bare = Vec::new();
-    let mut ours = Vec::new();
+    let mut ours = [Vec::new(), Vec::new()];
     // Turn by turn, so that both meet the same machine.
     for _ in 0..RUNS {
         let start = Instant::now();
@@ -38,24 +40,33 @@ async fn main() {
             .unwrap();
         bare.push(start.elapsed());
 
-        let limits = RunLimits::default();
-        let scope = RunScope::new(
-            Vec::new(),
-            limits,
-            Duration::from_secs(60),
-            EffectGate::open(),
-            None,
-        );
-        let start = Instant::now();
-        Child::start(&launch, &scope)
-            .await
-            .unwrap()
-            .wait()
-            .await
-            .unwrap();
-        ours.push(start.elapsed());
+        for (capability, times) in capabilities.iter().zip(&mut ours) {
+            let scope = RunScope::new(
+                Vec::new(),
+                RunLimits::default(),
+                Duration::from_secs(60),
+                EffectGate::open(),
+                None,
+            );
+            let place = capability.place(&scope);
+            let start = Instant::now();
+            Child::start(&launch, &place)
+                .await
+                .unwrap()
+                .wait()
+                .await
+                .unwrap();
+            times.push(start.elapsed());
+        }
     }
-    for (name, mut all) in [("bare tokio", bare), ("this crate", ours)] {
+    let [first, second] = ours;
+    let names = capabilities.map(|capability| capability.containment());
+    let rows = [
+        ("bare tokio", bare),
+        (&names[0], first),
+        (&names[1], second),
+    ];
+    for (name, mut all) in rows {
         all.sort_unstable();
         println!(
             "{name}: p50 {:?}, p99 {:?}",

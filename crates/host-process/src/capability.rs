@@ -7,12 +7,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobcell_plugin_host::bindings::process;
-use jobcell_plugin_host::{Capability, CapabilityRun, Cost, RunScope, RunState};
+use jobcell_plugin_host::{Capability, CapabilityRun, Cost, Ended, RunScope, RunState};
 use wasmtime::component::{HasData, Linker};
 
 use crate::host::Resources;
-use crate::scratch::{self, Scratch};
-use crate::tools::Tools;
+use crate::meter;
+use crate::scratch::{Folders, Scratch};
+use crate::spawn::Place;
+use crate::system::{self, Containment};
+use crate::tools::{Found, Tools};
+use crate::usage::Usage;
 
 /// What is granted to processes.
 #[derive(Debug, Clone, Default)]
@@ -21,28 +25,77 @@ pub struct ProcessConfig {
     pub tools: Tools,
     /// Where private folders are made.
     pub scratch_root: PathBuf,
-    /// Variables that every process gets.
+    /// Variables that every process gets, where nothing stronger says otherwise.
     pub environment: Vec<(String, String)>,
     /// Folders that script files may lie in; anywhere without any.
     pub script_folders: Vec<PathBuf>,
 }
 
-/// The `process` capability.
+/// The `process` capability. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct ProcessCapability(Arc<ProcessConfig>);
+pub struct ProcessCapability {
+    config: Arc<ProcessConfig>,
+    containment: Arc<Containment>,
+    folders: Arc<Folders>,
+}
 
 impl ProcessCapability {
-    /// The capability with these grants.
+    /// The capability with these grants, holding processes together as well as
+    /// this machine lets it.
     #[must_use]
     pub fn new(config: ProcessConfig) -> Self {
-        Self(Arc::new(config))
+        let containment = Containment::choose(&name_of(&config));
+        Self::held_by(config, containment)
     }
 
-    /// Removes private folders that a crash left. Those of runs that still go
-    /// on, in this process or another one, stay.
-    pub fn clean_leftovers(&self) {
-        scratch::clean(&self.0.scratch_root);
+    /// The same without cgroups, even where there are any.
+    #[must_use]
+    pub fn without_cgroups(config: ProcessConfig) -> Self {
+        let reason = "the configuration says so".to_owned();
+        Self::held_by(config, Containment::without_cgroups(reason))
     }
+
+    fn held_by(config: ProcessConfig, containment: Containment) -> Self {
+        Self {
+            folders: Arc::new(Folders::below(config.scratch_root.clone())),
+            config: Arc::new(config),
+            containment: Arc::new(containment),
+        }
+    }
+
+    /// Removes private folders that a crash left, and kills processes of runs
+    /// whose server is gone. Those of runs that still go on, in this process or
+    /// another one, stay.
+    pub fn clean_leftovers(&self) {
+        self.containment.clean_leftovers();
+        self.folders.clean();
+    }
+
+    /// How processes are held together here, in one sentence.
+    #[must_use]
+    pub fn containment(&self) -> String {
+        self.containment.describe()
+    }
+
+    /// What each role comes to on this machine.
+    #[must_use]
+    pub fn tools(&self) -> Vec<Found> {
+        self.config.tools.survey()
+    }
+
+    /// Where a run that has this scope starts processes.
+    #[must_use]
+    pub fn place(&self, scope: &RunScope) -> Place {
+        Place::new(scope, &self.containment)
+    }
+}
+
+/// Servers with folders of their own have cgroups of their own.
+fn name_of(config: &ProcessConfig) -> String {
+    let root = &config.scratch_root;
+    let root = root.canonicalize().unwrap_or_else(|_| root.clone());
+    let hash = blake3::hash(root.as_os_str().as_encoded_bytes());
+    format!("jobcell-{}", &hash.to_hex()[..16])
 }
 
 pub(crate) struct HasProcess;
@@ -51,6 +104,7 @@ impl HasData for HasProcess {
     type Data<'a> = &'a mut ProcessRun;
 }
 
+#[async_trait]
 impl Capability for ProcessCapability {
     fn name(&self) -> &'static str {
         "process"
@@ -63,15 +117,21 @@ impl Capability for ProcessCapability {
     fn begin(&self, scope: &RunScope) -> Box<dyn CapabilityRun> {
         Box::new(ProcessRun {
             scope: scope.clone(),
-            config: Arc::clone(&self.0),
+            config: Arc::clone(&self.config),
             resources: Resources::default(),
-            scratch: Scratch::below(
-                self.0.scratch_root.clone(),
-                scope.attribute("execution-id").unwrap_or_default(),
-            ),
+            place: self.place(scope),
+            scratch: Scratch::of(&self.folders),
             started: 0,
             cost: Cost::default(),
         })
+    }
+
+    fn trace(&self, execution: &str) -> Option<String> {
+        self.containment.trace(execution)
+    }
+
+    async fn end_leftovers(&self, execution: &str, traces: &[String]) -> Result<(), String> {
+        system::end_traced(execution, traces).await
     }
 }
 
@@ -81,6 +141,7 @@ pub(crate) struct ProcessRun {
     pub(crate) config: Arc<ProcessConfig>,
     /// Before the folder, so that a drop ends processes before it removes it.
     pub(crate) resources: Resources,
+    pub(crate) place: Place,
     pub(crate) scratch: Scratch,
     pub(crate) started: u32,
     pub(crate) cost: Cost,
@@ -88,7 +149,7 @@ pub(crate) struct ProcessRun {
 
 #[async_trait]
 impl CapabilityRun for ProcessRun {
-    async fn end(&mut self) -> Cost {
+    async fn end(&mut self) -> Ended {
         // All at once, so that many stubborn groups take one grace period.
         let mut killing = tokio::task::JoinSet::new();
         for mut child in self.resources.take_children() {
@@ -103,8 +164,17 @@ impl CapabilityRun for ProcessRun {
                 Err(error) => tracing::error!(%error, "ending a process failed"),
             }
         }
+        let meter = &self.place.meter;
+        if meter.left().is_some() {
+            self.scratch.keep_from_others();
+        }
         self.scratch.remove();
-        self.cost
+        let passed = meter.passed();
+        Ended {
+            cost: self.cost,
+            passed: passed.map(|cap| meter::failure(self.scope.limits(), cap)),
+            left: meter.left().map(str::to_owned),
+        }
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {
@@ -114,10 +184,15 @@ impl CapabilityRun for ProcessRun {
 
 impl ProcessRun {
     /// Adds what an ended process cost.
-    pub(crate) fn count(&mut self, usage: crate::spawn::Usage) {
+    pub(crate) fn count(&mut self, usage: Usage) {
         let cost = Cost {
             cpu_time: usage.cpu_time,
             peak_memory: usage.peak_memory,
+            processes: usage.processes,
+            // Counted when it was given.
+            input_bytes: 0,
+            read_bytes: usage.read_bytes,
+            written_bytes: usage.written_bytes,
         };
         self.cost = self.cost.and(cost);
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jobcell_model::OutputStream;
@@ -15,7 +16,9 @@ use jobcell_plugin_host::{codes, denied, failure, invalid, not_found};
 use wasmtime::component::Resource;
 
 use crate::capability::ProcessRun;
+use crate::identity;
 use crate::spawn::{Child, Exit, Launch, Sink};
+use crate::tools::OpenTool;
 
 /// Handles of each kind that a run may hold.
 const MOST_HANDLES: usize = 1000;
@@ -26,14 +29,14 @@ const MOST_TEXT: usize = 4 << 20;
 #[derive(Default)]
 pub(crate) struct Resources {
     last: u32,
-    tools: BTreeMap<u32, PathBuf>,
+    tools: BTreeMap<u32, Arc<OpenTool>>,
     commands: BTreeMap<u32, Draft>,
     children: BTreeMap<u32, Child>,
 }
 
 /// A command that is being written.
 struct Draft {
-    program: PathBuf,
+    tool: Arc<OpenTool>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     working_directory: Option<PathBuf>,
@@ -74,12 +77,15 @@ impl ProcessRun {
             .ok_or_else(gone)
     }
 
-    /// The whole environment: what was granted, what the run is, what its job
-    /// and then its plugin say.
-    fn environment(&self, own: &[(String, String)]) -> BTreeMap<String, String> {
+    /// The whole environment, the stronger last: what was granted to all, what
+    /// the job and then its plugin say, what the tool is bound to, what the run
+    /// is.
+    fn variables(&self, draft: &Draft, user: BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut all: BTreeMap<String, String> = self.config.environment.iter().cloned().collect();
+        all.extend(user);
         all.extend(self.scope.environment().clone());
-        all.extend(own.iter().cloned());
+        all.extend(draft.environment.iter().cloned());
+        all.extend(draft.tool.grant.environment.clone());
         let facts = [
             ("JOBCELL_JOB_ID", "job-id"),
             ("JOBCELL_JOB_KEY", "job-key"),
@@ -94,19 +100,36 @@ impl ProcessRun {
         all
     }
 
-    fn launch(&self, draft: &Draft, working_directory: PathBuf) -> Launch {
-        let environment = self.environment(&draft.environment).into_iter();
-        Launch {
-            program: draft.program.clone(),
-            arguments: draft.arguments.iter().map(Into::into).collect(),
+    fn launch(&mut self, command: &Resource<CommandResource>) -> Result<Launch, Failure> {
+        let draft = self.resources.commands.get(&command.rep());
+        let draft = draft.ok_or_else(|| invalid(codes::MISUSE, "the command is gone"))?;
+        let tool = &draft.tool;
+        let identity = tool.grant.run_as.as_deref().map(identity::of).transpose()?;
+        let working_directory = match &draft.working_directory {
+            Some(folder) => {
+                within(folder, &tool.grant.working_folders, &tool.role)?;
+                folder.clone()
+            }
+            None => self.scratch.folder()?.to_owned(),
+        };
+        if let Some((identity, _)) = &identity {
+            self.scratch.hand_to(identity.uid, identity.gid)?;
+        }
+        let (identity, user) = identity.unzip();
+        let environment = self.variables(draft, user.unwrap_or_default());
+        let arguments = tool.arguments(&draft.arguments);
+        Ok(Launch {
+            arguments: arguments.into_iter().map(Into::into).collect(),
             environment: environment
+                .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
-            working_directory,
             stdin: draft.stdin.clone(),
             stdout: draft.stdout,
             stderr: draft.stderr,
-        }
+            identity,
+            ..Launch::new(tool.program.clone(), working_directory)
+        })
     }
 
     fn resolve(&self, path: &str) -> Result<String, Failure> {
@@ -138,6 +161,30 @@ impl ProcessRun {
     }
 }
 
+/// Checks a working folder against those that a tool may work in.
+fn within(folder: &Path, granted: &[PathBuf], role: &str) -> Result<(), Failure> {
+    if granted.is_empty() {
+        return Ok(());
+    }
+    let real = folder.canonicalize().map_err(|error| {
+        let folder = folder.display();
+        let message = format!("the working folder {folder} can't be used: {error}");
+        not_found(codes::PATH_NOT_FOUND, message)
+    })?;
+    let granted = granted
+        .iter()
+        .filter_map(|granted| granted.canonicalize().ok())
+        .any(|granted| real.starts_with(granted));
+    if granted {
+        return Ok(());
+    }
+    let message = format!(
+        "the working folder {} lies outside of `tools.{role}.workingFolders` in the configuration file",
+        folder.display()
+    );
+    Err(denied(codes::PATH_NOT_FOUND, message))
+}
+
 impl Host for ProcessRun {
     async fn write_private_file(
         &mut self,
@@ -164,23 +211,23 @@ impl HostTool for ProcessRun {
         if self.resources.tools.len() >= MOST_HANDLES {
             return Ok(Err(invalid(codes::MISUSE, "too many tools are open")));
         }
-        Ok(self.config.tools.find(&role).map(|path| {
+        Ok(self.config.tools.find(&role).map(|tool| {
             let id = self.resources.next();
-            self.resources.tools.insert(id, path);
+            self.resources.tools.insert(id, Arc::new(tool));
             Resource::new_own(id)
         }))
     }
 
     async fn path(&mut self, tool: Resource<ToolResource>) -> wasmtime::Result<String> {
-        let path = self.resources.tools.get(&tool.rep()).ok_or_else(gone)?;
-        Ok(path.to_string_lossy().into_owned())
+        let tool = self.resources.tools.get(&tool.rep()).ok_or_else(gone)?;
+        Ok(tool.program.path().to_string_lossy().into_owned())
     }
 
     async fn command(
         &mut self,
         tool: Resource<ToolResource>,
     ) -> wasmtime::Result<Resource<CommandResource>> {
-        let program = self
+        let tool = self
             .resources
             .tools
             .get(&tool.rep())
@@ -191,7 +238,7 @@ impl HostTool for ProcessRun {
         }
         let id = self.resources.next();
         let draft = Draft {
-            program,
+            tool,
             arguments: Vec::new(),
             environment: Vec::new(),
             working_directory: None,
@@ -291,20 +338,12 @@ impl HostCommand for ProcessRun {
         if let Err(failure) = self.scope.before_effect().await {
             return Ok(Err(failure));
         }
-        let draft = self
-            .resources
-            .commands
-            .get(&command.rep())
-            .ok_or_else(gone)?;
-        let folder = match &draft.working_directory {
-            Some(folder) => Ok(folder.clone()),
-            None => self.scratch.folder().map(Path::to_owned),
-        };
-        let launch = match folder {
-            Ok(folder) => self.launch(draft, folder),
+        let launch = match self.launch(&command) {
+            Ok(launch) => launch,
             Err(failure) => return Ok(Err(failure)),
         };
-        match Child::start(&launch, &self.scope).await {
+        self.cost.input_bytes += launch.stdin.len() as u64;
+        match Child::start(&launch, &self.place).await {
             Ok(child) => {
                 self.started += 1;
                 let id = self.resources.next();

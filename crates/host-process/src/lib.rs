@@ -3,17 +3,22 @@
 
 mod capability;
 mod host;
+mod identity;
+mod meter;
+mod program;
 mod scratch;
 mod spawn;
 mod tools;
+mod usage;
 
 #[cfg(target_os = "linux")]
-#[path = "unix.rs"]
+#[path = "linux/mod.rs"]
 mod system;
 #[cfg(not(target_os = "linux"))]
 #[path = "unsupported.rs"]
 mod system;
 
 pub use capability::{ProcessCapability, ProcessConfig};
-pub use spawn::{Child, Exit, Launch, Sink};
-pub use tools::Tools;
+pub use program::{Hash, HashError, Program, ProgramError};
+pub use spawn::{Child, Exit, Launch, Place, Sink};
+pub use tools::{Found, ToolGrant, Tools};

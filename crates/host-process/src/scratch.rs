@@ -1,9 +1,11 @@
 //! The private folder of a run: made when it is first needed, for its owner
-//! alone, removed when the run ends. Never outlives a start of the server.
+//! alone, and gone or empty when the run ends. Never outlives a start of the
+//! server.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jobcell_plugin_host::bindings::types::Failure;
 use jobcell_plugin_host::{codes, invalid, unavailable};
@@ -11,30 +13,106 @@ use tempfile::TempDir;
 
 /// How private folders are named.
 const PREFIX: &str = "run-";
+/// So many folders wait for the next run.
+const MOST_UNUSED: usize = 64;
 /// The largest private file, in bytes.
 const LARGEST: usize = 16 << 20;
 
+/// Where private folders are, and those that no run has now. A run that wrote
+/// nothing gives its folder back: making and removing one costs more than a
+/// third of what it costs to start a process.
+#[derive(Debug)]
+pub(crate) struct Folders {
+    root: PathBuf,
+    unused: Mutex<Vec<Private>>,
+}
+
+/// A private folder, removed when it is dropped.
+#[derive(Debug)]
+struct Private {
+    folder: TempDir,
+    /// Locked as long as it is here; the system unlocks it at a crash.
+    _in_use: Option<File>,
+}
+
 /// A run's private folder, if it has one.
 pub(crate) struct Scratch {
-    root: PathBuf,
-    prefix: String,
-    folder: Option<TempDir>,
-    /// Locked as long as the run goes on; the system unlocks it at a crash.
-    in_use: Option<File>,
+    folders: Arc<Folders>,
+    folder: Option<Private>,
+    /// Whether we put something into it, or gave it away.
+    used: bool,
+}
+
+impl Folders {
+    /// Those below a folder.
+    pub(crate) fn below(root: PathBuf) -> Self {
+        Self {
+            root,
+            unused: Mutex::default(),
+        }
+    }
+
+    fn take(&self) -> Result<Private, Failure> {
+        if let Some(private) = self.lock().pop() {
+            return Ok(private);
+        }
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PREFIX);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let made = builder.tempdir_in(&self.root);
+        let folder = made.map_err(|error| failed(&self.root, &error))?;
+        Ok(Private {
+            _in_use: lock(folder.path()),
+            folder,
+        })
+    }
+
+    /// Keeps a folder for the next run if it is as it was made, and removes it
+    /// otherwise.
+    fn give_back(&self, private: Private, used: bool) {
+        if !used && is_untouched(private.folder.path()) {
+            let mut unused = self.lock();
+            if unused.len() < MOST_UNUSED {
+                return unused.push(private);
+            }
+        }
+        let path = private.folder.path().to_owned();
+        if let Err(error) = private.folder.close() {
+            tracing::warn!(folder = %path.display(), %error, "a private folder can't be removed");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Private>> {
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes the private folders that a crash left.
+    pub(crate) fn clean(&self) {
+        clean(&self.root);
+    }
+}
+
+/// Whether a folder is empty, and its owner's alone.
+fn is_untouched(folder: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = folder.metadata().map(|facts| facts.permissions().mode());
+        if !mode.is_ok_and(|mode| mode & 0o7777 == 0o700) {
+            return false;
+        }
+    }
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 impl Scratch {
-    /// The folder of an execution, which gives it its name.
-    pub(crate) fn below(root: PathBuf, execution: &str) -> Self {
-        let plain = |character: &char| character.is_ascii_alphanumeric() || *character == '-';
-        let mut prefix = PREFIX.to_owned();
-        prefix.extend(execution.chars().filter(plain).take(64));
-        prefix.push('-');
+    /// The folder of a run to be.
+    pub(crate) fn of(folders: &Arc<Folders>) -> Self {
         Self {
-            root,
-            prefix,
+            folders: Arc::clone(folders),
             folder: None,
-            in_use: None,
+            used: false,
         }
     }
 
@@ -58,42 +136,59 @@ impl Scratch {
             return Err(invalid(codes::MISUSE, message));
         }
         let file = self.folder()?.join(name);
+        self.used = true;
         write_private(&file, contents)
             .map_err(|error| failed(&file, &error))
             .map(|()| file)
     }
 
-    /// Removes it.
+    /// Ends it, with all that lies in it.
     pub(crate) fn remove(&mut self) {
-        self.in_use = None;
-        if let Some(folder) = self.folder.take() {
-            let path = folder.path().to_owned();
-            if let Err(error) = folder.close() {
-                tracing::warn!(folder = %path.display(), %error, "a private folder can't be removed");
-            }
+        if let Some(private) = self.folder.take() {
+            self.folders.give_back(private, self.used);
         }
     }
 
     /// The folder, where a process works that was told no other. Made when it
     /// is first needed.
     pub(crate) fn folder(&mut self) -> Result<&Path, Failure> {
-        if self.folder.is_none() {
-            let mut builder = tempfile::Builder::new();
-            builder.prefix(&self.prefix);
-            #[cfg(unix)]
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-            let made = builder
-                .tempdir_in(&self.root)
-                .map_err(|error| failed(&self.root, &error))?;
-            self.in_use = lock(made.path());
-            self.folder = Some(made);
-        }
-        Ok(self.folder.as_ref().map_or(&self.root, TempDir::path))
+        let private = match self.folder.take() {
+            Some(private) => private,
+            None => self.folders.take()?,
+        };
+        Ok(self.folder.insert(private).folder.path())
+    }
+
+    /// No other run may have it: somebody may still be in it.
+    pub(crate) const fn keep_from_others(&mut self) {
+        self.used = true;
+    }
+
+    /// Makes it, with what lies in it, somebody else's.
+    #[cfg(unix)]
+    pub(crate) fn hand_to(&mut self, uid: u32, gid: u32) -> Result<(), Failure> {
+        let Some(private) = &self.folder else {
+            return Ok(());
+        };
+        self.used = true;
+        let folder = private.folder.path();
+        // Nobody else can have put a link here: it is ours alone until now.
+        let files = std::fs::read_dir(folder).map_err(|error| failed(folder, &error))?;
+        let files = files.flatten().map(|file| file.path());
+        files
+            .chain([folder.to_owned()])
+            .try_for_each(|path| std::os::unix::fs::lchown(&path, Some(uid), Some(gid)))
+            .map_err(|error| failed(folder, &error))
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn hand_to(&mut self, _uid: u32, _gid: u32) -> Result<(), Failure> {
+        Ok(())
     }
 }
 
 /// Removes the private folders that a crash left.
-pub(crate) fn clean(root: &Path) {
+fn clean(root: &Path) {
     let Ok(entries) = std::fs::read_dir(root) else {
         return;
     };
@@ -138,8 +233,12 @@ fn write_private(file: &Path, contents: &[u8]) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    fn folders(root: &TempDir) -> Arc<Folders> {
+        Arc::new(Folders::below(root.path().to_owned()))
+    }
+
     fn scratch(root: &TempDir) -> Scratch {
-        Scratch::below(root.path().to_owned(), "0192-ab/../c")
+        Scratch::of(&folders(root))
     }
 
     #[test]
@@ -153,9 +252,44 @@ mod tests {
             let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
         }
-        let folder = file.parent().unwrap().file_name().unwrap();
-        assert!(folder.to_str().unwrap().starts_with("run-0192-abc-"));
         scratch.remove();
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_was_left_as_it_was_made_serves_the_next_run() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = folders(&root);
+        let mut first = Scratch::of(&folders);
+        let place = first.folder().unwrap().to_owned();
+        first.remove();
+        let mut second = Scratch::of(&folders);
+        assert_eq!(second.folder().unwrap(), place);
+        std::fs::write(place.join("left"), "").unwrap();
+        second.remove();
+        assert!(!place.exists());
+        let mut third = Scratch::of(&folders);
+        let place = third.folder().unwrap().to_owned();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let open = std::fs::Permissions::from_mode(0o777);
+            std::fs::set_permissions(&place, open).unwrap();
+            third.remove();
+            assert!(!place.exists(), "others could have got in");
+        }
+        drop(folders);
+    }
+
+    #[test]
+    fn unused_folders_go_with_the_server() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = folders(&root);
+        let mut scratch = Scratch::of(&folders);
+        scratch.folder().unwrap();
+        scratch.remove();
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+        drop((folders, scratch));
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
     }
 

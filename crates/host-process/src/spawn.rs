@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use jobcell_model::OutputStream;
@@ -14,14 +16,18 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::system::{self, Group, Pipes};
+use crate::identity::Identity;
+use crate::meter::{self, Meter};
+use crate::program::Program;
+use crate::system::{Containment, Failed, Group, NotStarted, Pipes, Seat};
+use crate::usage::Usage;
 
 /// How much is read at once.
 const PIECE: usize = 64 << 10;
 /// Pieces that wait for a plugin before the child has to.
 const WAITING_PIECES: usize = 8;
-/// How long output is waited for after a process ended: only a descendant that
-/// left the group can hold a pipe open by then.
+/// How long output is waited for after a process ended: only one that can't be
+/// killed, or that somebody outside handed the pipe to, holds it open by then.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 /// How much of it a plugin is given by then: all that pipes and channels hold.
 const LAST_BYTES: usize = 4 << 20;
@@ -46,7 +52,7 @@ pub enum Sink {
 #[derive(Debug, Clone)]
 pub struct Launch {
     /// The executable.
-    pub program: PathBuf,
+    pub program: Program,
     /// Its arguments.
     pub arguments: Vec<OsString>,
     /// All of its environment.
@@ -59,6 +65,26 @@ pub struct Launch {
     pub stdout: Sink,
     /// Where its standard error goes.
     pub stderr: Sink,
+    /// Who it is to be, where that is not who we are.
+    pub(crate) identity: Option<Identity>,
+}
+
+impl Launch {
+    /// A program without arguments, variables and input, whose output is the
+    /// run's.
+    #[must_use]
+    pub fn new(program: Program, working_directory: PathBuf) -> Self {
+        Self {
+            program,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            working_directory,
+            stdin: Vec::new(),
+            stdout: Sink::Output,
+            stderr: Sink::Output,
+            identity: None,
+        }
+    }
 }
 
 /// How a process ended.
@@ -70,18 +96,14 @@ pub enum Exit {
     Signal(i32),
 }
 
-/// What a process cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    pub(crate) wall_time: Duration,
-    pub(crate) cpu_time: Duration,
-    pub(crate) peak_memory: u64,
-}
-
 /// A process that was started, with its group. Dropping it kills the group.
 pub struct Child {
     scope: RunScope,
     group: Group,
+    meter: Arc<Meter>,
+    /// Which one of the run's processes it is.
+    number: usize,
+    watcher: JoinHandle<()>,
     started: Instant,
     pump: Option<JoinHandle<()>>,
     stdout: Option<mpsc::Receiver<Vec<u8>>>,
@@ -129,16 +151,35 @@ impl Child {
     ///
     /// # Errors
     /// When the run was stopped, or the process can't be started.
-    pub async fn start(launch: &Launch, scope: &RunScope) -> Result<Self, Failure> {
+    pub async fn start(launch: &Launch, place: &Place) -> Result<Self, Failure> {
         check(launch)?;
+        let scope = &place.scope;
         scope.before_effect().await?;
-        let (group, pipes) = system::start(launch).map_err(|error| refused(launch, &error))?;
+        let seat = Seat {
+            execution: &place.execution,
+            number: place.next_number(),
+            caps: place.meter.caps(),
+        };
+        let started = place.containment.start(launch, &seat);
+        let (mut group, pipes) = started.map_err(|error| refused(launch, &error))?;
+        if let Some(trace) = group.held() {
+            // Whoever comes after a crash must find it, so it is written down
+            // before it runs.
+            scope.record(trace).await?;
+            let released = group.release().await;
+            released.map_err(|error| refused(launch, &error))?;
+        }
+        let number = place.meter.add(group.view());
+        let watcher = tokio::spawn(Arc::clone(&place.meter).watch(number));
         let (to_stdout, stdout) = channel(launch.stdout);
         let (to_stderr, stderr) = channel(launch.stderr);
         let pump = pump(pipes, launch, scope.clone(), to_stdout, to_stderr);
         Ok(Self {
             scope: scope.clone(),
             group,
+            meter: Arc::clone(&place.meter),
+            number,
+            watcher,
             started: Instant::now(),
             pump: Some(tokio::spawn(pump)),
             stdout,
@@ -207,17 +248,21 @@ impl Child {
     /// Waits until it has ended and its output was taken.
     ///
     /// # Errors
-    /// When the run is stopped; its group is gone by then.
+    /// When the run is stopped or its processes used more than they may; they
+    /// are gone by then.
     pub async fn wait(&mut self) -> Result<Exit, Failure> {
         if let Some(exit) = self.ended {
-            return Ok(exit);
+            return self.within_bounds(exit);
         }
         // Nobody reads any more, and nobody may hold up the child.
         self.stdout = None;
         self.stderr = None;
         tokio::select! {
             biased;
-            () = self.group.ended() => Ok(self.conclude().await),
+            () = self.group.ended() => {
+                let exit = self.conclude().await;
+                self.within_bounds(exit)
+            }
             reason = self.scope.stopped() => {
                 self.kill().await;
                 Err(reason.into())
@@ -245,9 +290,15 @@ impl Child {
             .is_err()
         {
             self.group.kill();
-            self.group.ended().await;
         }
         self.conclude().await;
+    }
+
+    fn within_bounds(&self, exit: Exit) -> Result<Exit, Failure> {
+        match self.meter.passed() {
+            Some(cap) => Err(meter::failure(self.scope.limits(), cap)),
+            None => Ok(exit),
+        }
     }
 
     /// What it has cost.
@@ -265,13 +316,16 @@ impl Child {
     async fn conclude(&mut self) -> Exit {
         let wall_time = self.started.elapsed();
         let end = self.group.reap().await;
-        self.usage = Usage {
+        self.watcher.abort();
+        let usage = Usage {
             wall_time,
             ..end.usage
         };
+        self.usage = self.meter.ended(self.number, usage);
         self.ended = Some(end.exit);
-        if !end.group_gone {
-            self.note("processes of the run's group are still there after they were killed");
+        if let Some(left) = end.left {
+            self.note(&format!("still there after it was killed: {left}"));
+            self.meter.could_not_end(left);
         }
         if let Some(mut pump) = self.pump.take()
             && tokio::time::timeout(self.last_output.patience.max(LAST_MOMENT), &mut pump)
@@ -279,7 +333,7 @@ impl Child {
                 .is_err()
         {
             pump.abort();
-            self.note("a process that left the run's group holds its output open; what it writes from now on is lost");
+            self.note("a process that is not the run's holds its output open; what it writes from now on is lost");
         }
         end.exit
     }
@@ -293,9 +347,36 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
+        self.watcher.abort();
         if let Some(pump) = self.pump.take() {
             pump.abort();
         }
+    }
+}
+
+/// Where the processes of one run are started.
+pub struct Place {
+    pub(crate) scope: RunScope,
+    pub(crate) containment: Arc<Containment>,
+    pub(crate) meter: Arc<Meter>,
+    execution: String,
+    started: AtomicU32,
+}
+
+impl Place {
+    pub(crate) fn new(scope: &RunScope, containment: &Arc<Containment>) -> Self {
+        let execution = scope.attribute("execution-id").map(str::to_owned);
+        Self {
+            scope: scope.clone(),
+            containment: Arc::clone(containment),
+            meter: Arc::new(Meter::new(meter::caps(scope.limits()))),
+            execution: execution.unwrap_or_else(|| "unnamed".to_owned()),
+            started: AtomicU32::new(0),
+        }
+    }
+
+    fn next_number(&self) -> u32 {
+        self.started.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -399,8 +480,25 @@ fn check(launch: &Launch) -> Result<(), Failure> {
     Ok(())
 }
 
-fn refused(launch: &Launch, error: &std::io::Error) -> Failure {
-    let program = launch.program.display();
+fn refused(launch: &Launch, failed: &NotStarted) -> Failure {
+    let NotStarted { stage, error } = failed;
+    let program = launch.program.path().display();
+    match stage {
+        Failed::Folder => {
+            let folder = launch.working_directory.display();
+            let message = format!("the working folder {folder} can't be entered: {error}");
+            return not_found(codes::PATH_NOT_FOUND, message);
+        }
+        Failed::Identity => {
+            let message = format!("{program} can't be run as the user of its grant: {error}");
+            return unavailable(codes::SPAWN_FAILED, message);
+        }
+        Failed::Limits => {
+            let message = format!("the limits of {program} can't be set: {error}");
+            return unavailable(codes::SPAWN_FAILED, message);
+        }
+        Failed::Program | Failed::Start => {}
+    }
     let message = format!("{program} can't be started: {error}");
     match error.kind() {
         ErrorKind::ArgumentListTooLong => {
@@ -408,7 +506,7 @@ fn refused(launch: &Launch, error: &std::io::Error) -> Failure {
             invalid(codes::SPAWN_FAILED, format!("{message}: {hint}"))
         }
         // The executable is there, so what is missing is what it names.
-        ErrorKind::NotFound if launch.program.exists() => {
+        ErrorKind::NotFound if launch.program.path().exists() => {
             let hint = "the interpreter in its first line, or its loader, is not on this machine";
             other(codes::SPAWN_FAILED, format!("{message}: {hint}"), [])
         }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jobcell_model::OutputStream;
 use jobcell_plugin_host::bindings::sql;
 use jobcell_plugin_host::{
-    Capability, CapabilityRun, Cost, EffectGate, RunLimits, RunScope, RunState,
+    Capability, CapabilityRun, Cost, EffectGate, Ended, RunLimits, RunScope, RunState,
 };
 use wasmtime::component::{HasData, Linker};
 
@@ -197,11 +197,14 @@ impl SqlRun {
 
 #[async_trait]
 impl CapabilityRun for SqlRun {
-    async fn end(&mut self) -> Cost {
+    async fn end(&mut self) -> Ended {
         for (name, session) in self.resources.take_sessions() {
             self.end_session(&name, session).await;
         }
-        self.cost
+        Ended {
+            cost: self.cost,
+            ..Ended::default()
+        }
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {

@@ -118,6 +118,22 @@ pub struct OutputSummary {
     pub dropped_bytes: u64,
 }
 
+/// What is known of the processes of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessFacts {
+    /// What leads to them after a crash, for the capability that started them.
+    /// None once the run has ended.
+    pub traces: Vec<String>,
+    /// The most at a time.
+    pub most: u32,
+    /// Bytes that they were given on standard input.
+    pub input_bytes: u64,
+    /// Bytes that they read from disks.
+    pub read_bytes: u64,
+    /// Bytes that they wrote to disks.
+    pub written_bytes: u64,
+}
+
 /// One run: the row of `job_execution_history_v2`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Execution {
@@ -161,7 +177,7 @@ pub struct Execution {
     pub server_info: String,
     /// Name, version and content hash of the plugin.
     pub plugin: String,
-    /// The largest memory of a process or of the plugin, in MiB.
+    /// The most memory of its processes together, or of the plugin, in MiB.
     pub memory_usage_mb: Option<f64>,
     /// Processor time of its processes and of its plugin, in seconds.
     pub cpu_time_seconds: Option<f64>,
@@ -185,4 +201,6 @@ pub struct Execution {
     pub parameters: Vec<Parameter>,
     /// How much it wrote.
     pub output: OutputSummary,
+    /// Its processes.
+    pub processes: ProcessFacts,
 }

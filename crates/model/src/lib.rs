@@ -36,7 +36,9 @@ mod yaml;
 
 pub use document::JobDocument;
 pub use durations::Durations;
-pub use execution::{Execution, OutputSummary, RunState, StepResult, StepStatus, Trigger};
+pub use execution::{
+    Execution, OutputSummary, ProcessFacts, RunState, StepResult, StepStatus, Trigger,
+};
 pub use id::{ExecutionId, IdError, JobId, JobRef};
 pub use job::{JobRecord, JobStatistics, StoredJob};
 pub use job_schema::job_schema;

@@ -25,6 +25,7 @@ fn request() -> RunRequest {
         limits: RunLimits::default(),
         cancel: CancellationToken::new(),
         gate: EffectGate::open(),
+        journal: None,
         observer: None,
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
-use crate::capability::RunState;
+use crate::capability::{Ended, RunState};
 use crate::limits::RunLimits;
 use crate::meter::Metered;
 use crate::plugin::PluginParts;
@@ -32,7 +32,8 @@ pub(crate) async fn run(parts: &PluginParts, request: RunRequest) -> RunReport {
         request.gate,
         request.observer,
     )
-    .with_environment(request.environment);
+    .with_environment(request.environment)
+    .with_journal(request.journal);
     // Held until the store is gone, else the next run would find its place taken.
     let _place = match place(parts, &scope, &request.cancel).await {
         Ok(place) => place,
@@ -54,7 +55,8 @@ pub(crate) async fn run(parts: &PluginParts, request: RunRequest) -> RunReport {
     // can be ended with care.
     let mut state = store.into_data();
     let end = verdict::end(called, &state);
-    let cost = conclude(&mut state).await;
+    let ended = conclude(&mut state).await;
+    let end = verdict::after_all(end, &ended);
     let steps = state.steps.conclude(|step| state.scope.output().step(step));
     let (output, output_summary) = scope.output().take();
     RunReport {
@@ -62,7 +64,7 @@ pub(crate) async fn run(parts: &PluginParts, request: RunRequest) -> RunReport {
         steps,
         output,
         output_summary,
-        cost,
+        cost: ended.cost,
     }
 }
 
@@ -88,15 +90,22 @@ async fn place<'a>(
 }
 
 /// Ends what the capabilities still hold, and adds up the cost.
-async fn conclude(state: &mut RunState) -> Cost {
-    let mut cost = Cost {
-        cpu_time: state.meter.used(),
-        peak_memory: state.limiter.peak(),
+async fn conclude(state: &mut RunState) -> Ended {
+    let mut all = Ended {
+        cost: Cost {
+            cpu_time: state.meter.used(),
+            peak_memory: state.limiter.peak(),
+            ..Cost::default()
+        },
+        ..Ended::default()
     };
     for capability in &mut state.capabilities {
-        cost = cost.and(capability.end().await);
+        let ended = capability.end().await;
+        all.cost = all.cost.and(ended.cost);
+        all.passed = all.passed.or(ended.passed);
+        all.left = all.left.or(ended.left);
     }
-    cost
+    all
 }
 
 /// A store without limits, for the floor that benches compare a run with.

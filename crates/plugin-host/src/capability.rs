@@ -6,6 +6,7 @@ use std::any::Any;
 use async_trait::async_trait;
 use wasmtime::component::Linker;
 
+use crate::bindings::types::Failure;
 use crate::report::Cost;
 use crate::scope::RunScope;
 
@@ -20,6 +21,7 @@ pub use crate::state::RunState;
 /// In `link`, call the generated `add_to_linker` with a [`wasmtime::component::HasData`]
 /// type of the crate's own and a getter that asks [`RunState::capability`] for
 /// the crate's state. That getter counts the call.
+#[async_trait]
 pub trait Capability: Send + Sync + 'static {
     /// The interface's name in `wit/`: `process`.
     fn name(&self) -> &'static str;
@@ -32,14 +34,40 @@ pub trait Capability: Send + Sync + 'static {
 
     /// Makes the state of one run. Acts on nothing yet.
     fn begin(&self, scope: &RunScope) -> Box<dyn CapabilityRun>;
+
+    /// What leads to all that a run of this execution will start, where that
+    /// is known before it starts any. The rest goes to [`RunScope::record`].
+    fn trace(&self, _execution: &str) -> Option<String> {
+        None
+    }
+
+    /// Ends what an execution of a process of this host that crashed left at
+    /// these traces, those of other capabilities among them.
+    ///
+    /// # Errors
+    /// With what is there all the same, in words.
+    async fn end_leftovers(&self, _execution: &str, _traces: &[String]) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// What a capability leaves of a run.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// What it cost.
+    pub cost: Cost,
+    /// A limit of the run that was passed, whatever its plugin says.
+    pub passed: Option<Failure>,
+    /// What is there although it was to end, in words.
+    pub left: Option<String>,
 }
 
 /// The state of a capability in one run.
 #[async_trait]
 pub trait CapabilityRun: Any + Send {
     /// Ends all that the run still holds (processes, statements, folders) and
-    /// returns once it is gone, with what it cost.
-    async fn end(&mut self) -> Cost;
+    /// returns once it is gone, or known not to be.
+    async fn end(&mut self) -> Ended;
 
     /// For [`RunState::capability`].
     fn as_any_mut(&mut self) -> &mut dyn Any;

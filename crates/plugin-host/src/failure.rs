@@ -8,6 +8,12 @@ pub mod codes {
     pub const TOOL_NOT_FOUND: &str = "tool_not_found";
     /// A role that nobody granted.
     pub const TOOL_NOT_GRANTED: &str = "tool_not_granted";
+    /// A tool is not the file that was granted.
+    pub const TOOL_CHANGED: &str = "tool_changed";
+    /// A user that a tool is to run as is not there, or not ours to become.
+    pub const USER_NOT_FOUND: &str = "user_not_found";
+    /// Processes of the run are there although they were killed.
+    pub const KILL_UNCONFIRMED: &str = "kill_unconfirmed";
     /// A program could not be started.
     pub const SPAWN_FAILED: &str = "spawn_failed";
     /// A connection that does not exist.

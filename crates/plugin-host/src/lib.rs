@@ -27,12 +27,12 @@ mod ticker;
 mod verdict;
 mod wasi;
 
-pub use capability::{Capability, CapabilityRun, RunState};
+pub use capability::{Capability, CapabilityRun, Ended, RunState};
 pub use description::{Description, Requirement};
 pub use engine::Allocation;
 pub use failure::{codes, denied, invalid, not_found, other, unavailable};
 pub use host::{HostConfig, LoadError, PluginHost, StartError};
-pub use limits::RunLimits;
+pub use limits::{Bound, RunLimits};
 pub use plugin::Plugin;
 pub use report::{Cost, RunEnd, RunFailure, RunReport, RunRequest};
-pub use scope::{EffectGate, GateOpener, RunObserver, RunScope, StopReason};
+pub use scope::{EffectGate, GateOpener, Journal, RunObserver, RunScope, StopReason};

@@ -74,6 +74,27 @@ impl Plugin {
         &self.0.parts.imports
     }
 
+    /// What leads to all that an execution of it will start, as far as that is
+    /// known before.
+    #[must_use]
+    pub fn traces(&self, execution: &str) -> Vec<String> {
+        let capabilities = self.0.parts.capabilities.iter();
+        capabilities
+            .filter_map(|capability| capability.trace(execution))
+            .collect()
+    }
+
+    /// Ends what a process of this host that crashed left of an execution.
+    ///
+    /// # Errors
+    /// With what is there all the same, in words.
+    pub async fn end_leftovers(&self, execution: &str, traces: &[String]) -> Result<(), String> {
+        for capability in &self.0.parts.capabilities {
+            capability.end_leftovers(execution, traces).await?;
+        }
+        Ok(())
+    }
+
     /// Asks it about a configuration.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use jobcell_model::{OutputSummary, RunOutput, StepResult};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::RunLimits;
-use crate::scope::{EffectGate, RunObserver, StopReason};
+use crate::scope::{EffectGate, Journal, RunObserver, StopReason};
 
 /// One run to be carried out.
 pub struct RunRequest {
@@ -28,6 +28,8 @@ pub struct RunRequest {
     pub cancel: CancellationToken,
     /// Holds back its effects until its start is durable.
     pub gate: EffectGate,
+    /// Writes down what it starts.
+    pub journal: Option<Arc<dyn Journal>>,
     /// Sees it go on.
     pub observer: Option<Arc<dyn RunObserver>>,
 }
@@ -67,17 +69,29 @@ pub enum RunEnd {
 pub struct Cost {
     /// Processor time of its processes, and of the plugin's own computing.
     pub cpu_time: Duration,
-    /// The largest memory of one process, or of the plugin, in bytes.
+    /// The most memory of its processes together, or of the plugin, in bytes.
     pub peak_memory: u64,
+    /// The most processes at a time.
+    pub processes: u32,
+    /// Bytes that its processes were given on standard input.
+    pub input_bytes: u64,
+    /// Bytes that its processes read from disks.
+    pub read_bytes: u64,
+    /// Bytes that its processes wrote to disks.
+    pub written_bytes: u64,
 }
 
 impl Cost {
-    /// Both together: times add up, the larger memory counts.
+    /// Both together: times and bytes add up, the larger peak counts.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
             cpu_time: self.cpu_time + other.cpu_time,
             peak_memory: self.peak_memory.max(other.peak_memory),
+            processes: self.processes.max(other.processes),
+            input_bytes: self.input_bytes + other.input_bytes,
+            read_bytes: self.read_bytes + other.read_bytes,
+            written_bytes: self.written_bytes + other.written_bytes,
         }
     }
 }

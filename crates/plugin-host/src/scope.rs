@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use jobcell_model::{OutputStream, StepResult};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,13 @@ pub trait RunObserver: Send + Sync {
     fn output(&self, stream: OutputStream, bytes: &[u8]);
     /// A step ended.
     fn step(&self, step: &StepResult);
+}
+
+/// Writes down, durably, where what a run starts can be found after a crash.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Adds a trace to the run's record. Whether that is durable now.
+    async fn add(&self, trace: String) -> bool;
 }
 
 /// Holds back the first effect of a run until its start is durable.
@@ -90,6 +98,7 @@ struct Shared {
     limits: RunLimits,
     deadline: Instant,
     gate: EffectGate,
+    journal: Option<Arc<dyn Journal>>,
     stop: CancellationToken,
     reason: OnceLock<StopReason>,
     noticed: AtomicBool,
@@ -119,6 +128,7 @@ impl RunScope {
                 .checked_add(timeout)
                 .unwrap_or(now + Duration::from_secs(3_155_760_000)),
             gate,
+            journal: None,
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
             noticed: AtomicBool::new(false),
@@ -133,6 +143,16 @@ impl RunScope {
         // Nobody else holds a scope that was made a moment ago.
         if let Some(shared) = Arc::get_mut(&mut self.0) {
             shared.environment = environment;
+        }
+        self
+    }
+
+    /// The same run with somebody who writes down what it starts.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Option<Arc<dyn Journal>>) -> Self {
+        // As above.
+        if let Some(shared) = Arc::get_mut(&mut self.0) {
+            shared.journal = journal;
         }
         self
     }
@@ -233,5 +253,21 @@ impl RunScope {
             "the start of the run could not be recorded",
             [],
         ))
+    }
+
+    /// Writes down where something of this run can be found after a crash; to
+    /// be awaited before that acts. A run that nobody records passes at once.
+    ///
+    /// # Errors
+    /// `other` with `start_not_recorded`.
+    pub async fn record(&self, trace: String) -> Result<(), Failure> {
+        match &self.0.journal {
+            Some(journal) if !journal.add(trace).await => Err(other(
+                codes::START_NOT_RECORDED,
+                "what the run was to start could not be recorded",
+                [],
+            )),
+            _ => Ok(()),
+        }
     }
 }

@@ -10,6 +10,8 @@ use wasmtime_wasi::I32Exit;
 use crate::bindings::job_type::Completion;
 use crate::bindings::types::Failure;
 use crate::call::HOSTCALL_BYTES;
+use crate::capability::Ended;
+use crate::failure::codes;
 use crate::report::{RunEnd, RunFailure};
 use crate::scope::RunScope;
 use crate::state::{Breach, HANDLES, RunState};
@@ -50,6 +52,29 @@ pub(crate) fn end(call: CallEnd, state: &RunState) -> RunEnd {
         Some(Ok(Err(reason))) => failed(plain(reason)),
         Some(Err(error)) => failed(crash(&error, state)),
         None => failed(failure("dropped", "the plugin did not end".to_owned())),
+    }
+}
+
+/// The same once all that the run held was ended: what can't be ended, and what
+/// used more than it may, is told whatever the plugin made of it.
+pub(crate) fn after_all(end: RunEnd, ended: &Ended) -> RunEnd {
+    if let Some(left) = &ended.left {
+        let how = match &end {
+            RunEnd::TimedOut => "the run's time was over",
+            RunEnd::Cancelled => "the run was cancelled",
+            RunEnd::Succeeded { .. } | RunEnd::Failed { .. } => "the run ended",
+        };
+        let message = format!(
+            "{how}, and its processes were killed, but this is still there: {}; look for what holds it (a device or network file system that hangs, a debugger, a frozen cgroup)",
+            said(left)
+        );
+        return failed(failure(codes::KILL_UNCONFIRMED, message));
+    }
+    match (&end, &ended.passed) {
+        (RunEnd::Succeeded { .. } | RunEnd::Failed { .. }, Some(passed)) => {
+            failed(plain(passed.clone()))
+        }
+        _ => end,
     }
 }
 
@@ -116,11 +141,13 @@ fn limit(name: &str, value: &str, setting: &str) -> RunFailure {
     let word = name.replace(['.', '-'], "_");
     let (name, value) = (text::sentence(name, 64), text::sentence(value, 64));
     let setting = text::sentence(setting, 64);
+    let place = match setting.strip_prefix("job.") {
+        Some(setting) => format!("`{setting}` of the job"),
+        None => format!("`{setting}` in the server's configuration"),
+    };
     failure(
         code(&format!("limit_{word}")),
-        format!(
-            "the run reached its limit `{name}` of {value}; `{setting}` in the server's configuration changes it"
-        ),
+        format!("the run reached its limit `{name}` of {value}; {place} changes it"),
     )
 }
 

@@ -30,6 +30,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod ties;
+mod traces;
 mod verify;
 mod writer;
 

@@ -28,6 +28,7 @@ use crate::store::{
 };
 use crate::tables::{Snapshot, WriteTables};
 use crate::ties;
+use crate::traces::AddTrace;
 use crate::verify;
 use crate::writer::{Change, Operation, Stop, WriterHandle};
 
@@ -268,6 +269,14 @@ impl Store for RedbStore {
         self.writer
             .write(StartPending::new(execution, limit)?)
             .await
+    }
+
+    async fn add_trace(&self, execution_id: ExecutionId, trace: String) -> Result<(), FinishError> {
+        let add = AddTrace {
+            execution_id,
+            trace,
+        };
+        self.writer.write(add).await
     }
 
     async fn finish_run(&self, run: Finish) -> Result<NewRuns, FinishError> {

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use jobcell_model::{
-    Execution, ExecutionId, JobId, JobRecord, JobStatistics, OutputSummary, Parameter, RunState,
-    StepResult, StepStatus, Trigger,
+    Execution, ExecutionId, JobId, JobRecord, JobStatistics, OutputSummary, Parameter,
+    ProcessFacts, RunState, StepResult, StepStatus, Trigger,
 };
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +116,11 @@ struct ExecutionRow<'a> {
     /// Bytes of standard output, of standard error, and dropped ones.
     #[serde(rename = "o", default, skip_serializing_if = "is_nothing")]
     output: [u64; 3],
+    #[serde(rename = "pt", default, skip_serializing_if = "Vec::is_empty")]
+    traces: Vec<Cow<'a, str>>,
+    /// The most processes, and bytes of input, read and written.
+    #[serde(rename = "pf", default, skip_serializing_if = "is_nothing")]
+    processes: [u64; 4],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -211,6 +216,13 @@ pub(crate) fn decode_execution(id: ExecutionId, bytes: &[u8]) -> Result<Executio
             stdout_bytes,
             stderr_bytes,
             dropped_bytes,
+        },
+        processes: ProcessFacts {
+            traces: row.traces.into_iter().map(Cow::into_owned).collect(),
+            most: u32::try_from(row.processes[0]).unwrap_or(u32::MAX),
+            input_bytes: row.processes[1],
+            read_bytes: row.processes[2],
+            written_bytes: row.processes[3],
         },
     })
 }
@@ -319,6 +331,18 @@ fn execution_row(run: &Execution) -> ExecutionRow<'_> {
             run.output.stderr_bytes,
             run.output.dropped_bytes,
         ],
+        traces: run
+            .processes
+            .traces
+            .iter()
+            .map(|trace| Cow::Borrowed(trace.as_str()))
+            .collect(),
+        processes: [
+            u64::from(run.processes.most),
+            run.processes.input_bytes,
+            run.processes.read_bytes,
+            run.processes.written_bytes,
+        ],
     }
 }
 
@@ -356,6 +380,6 @@ fn is_empty(parameters: &[Parameter]) -> bool {
     parameters.is_empty()
 }
 
-fn is_nothing(counts: &[u64; 3]) -> bool {
-    *counts == [0; 3]
+fn is_nothing<const N: usize>(counts: &[u64; N]) -> bool {
+    *counts == [0; N]
 }

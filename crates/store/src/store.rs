@@ -244,6 +244,9 @@ pub trait Store: Send + Sync + 'static {
         limit: Option<u32>,
     ) -> Result<(), StartError>;
 
+    /// Adds what leads to a process of a run that goes on, before it acts.
+    async fn add_trace(&self, execution_id: ExecutionId, trace: String) -> Result<(), FinishError>;
+
     /// Records a run as ended, with its output, the job's figures and the runs
     /// that wait because of it. Also ends a run that waited.
     async fn finish_run(&self, run: Finish) -> Result<NewRuns, FinishError>;

@@ -1,6 +1,7 @@
 //! One file for each subcommand. This one only chooses.
 
 mod demo;
+mod doctor;
 mod run;
 mod schedule;
 mod serve;
@@ -26,6 +27,7 @@ pub(crate) fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.command {
         Command::Serve(options) => serve::run(options, config),
         Command::Demo => demo::run(&config),
+        Command::Doctor(options) => doctor::run(&options, &config),
         Command::Run(options) => run::run(options, &config),
         Command::Validate(options) => validate::run(&options, &config),
         Command::Schedule {

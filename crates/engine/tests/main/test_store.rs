@@ -273,6 +273,13 @@ impl Store for TestStore {
         made
     }
 
+    async fn add_trace(&self, execution_id: ExecutionId, trace: String) -> Result<(), FinishError> {
+        self.half_write()?;
+        let made = self.inner.add_trace(execution_id, trace).await;
+        self.half_write()?;
+        made
+    }
+
     async fn finish_run(&self, run: Finish) -> Result<NewRuns, FinishError> {
         if take_one(&self.failing_ends) {
             return Err(StorageError::Full.into());

@@ -8,7 +8,7 @@ use jobcell_plugin_host::{
 };
 
 use super::*;
-use crate::{ProcessCapability, ProcessConfig, Tools};
+use crate::{ProcessCapability, ProcessConfig, ToolGrant, Tools};
 
 /// A run with `/bin/sh` as its tool `shell`, in a folder of its own.
 struct Fixture {
@@ -27,7 +27,11 @@ impl Fixture {
         limit: impl FnOnce(&mut RunLimits),
     ) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let tools = BTreeMap::from([("shell".to_owned(), "/bin/sh".into())]);
+        let shell = ToolGrant {
+            path: "/bin/sh".into(),
+            ..ToolGrant::default()
+        };
+        let tools = BTreeMap::from([("shell".to_owned(), shell)]);
         let mut config = ProcessConfig {
             tools: Tools::search("".as_ref()).with_configured(tools),
             scratch_root: root.path().to_owned(),
@@ -184,7 +188,7 @@ async fn the_end_of_a_run_ends_what_it_left_running_and_adds_up_its_cost() {
     let usage = usage.await.unwrap();
     assert!(usage.cpu_time > 0 && usage.peak_memory > 100_000);
     fixture.start("trap '' TERM; sleep 600 & wait").await;
-    let cost = fixture.run.end().await;
+    let cost = fixture.run.end().await.cost;
     assert!(cost.cpu_time >= Duration::from_millis(usage.cpu_time));
     assert!(cost.peak_memory >= usage.peak_memory);
 }

@@ -4,8 +4,8 @@
 
 use chrono::{DateTime, Utc};
 use jobcell_model::{
-    Execution, ExecutionId, JobId, JobRecord, OutputChunk, OutputStream, OutputSummary, RunOutput,
-    RunState, Trigger,
+    Execution, ExecutionId, JobId, JobRecord, OutputChunk, OutputStream, OutputSummary,
+    ProcessFacts, RunOutput, RunState, Trigger,
 };
 use jobcell_store::{Finish, RunAdmission};
 
@@ -66,6 +66,7 @@ pub(crate) fn run_of(job: &JobRecord) -> Execution {
         concurrency_key: None,
         parameters: Vec::new(),
         output: OutputSummary::default(),
+        processes: ProcessFacts::default(),
     }
 }
 

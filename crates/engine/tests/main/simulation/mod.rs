@@ -14,7 +14,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use jobcell_engine::{Engine, EngineConfig, JobTypes, ManualClock, NewJob};
 use jobcell_model::plan::Calendar;
-use jobcell_model::{Execution, ExecutionId, JobId, OutputSummary, RunState, Trigger};
+use jobcell_model::{
+    Execution, ExecutionId, JobId, OutputSummary, ProcessFacts, RunState, Trigger,
+};
 use jobcell_plugin_host::{HostConfig, PluginHost};
 use jobcell_store::{RedbStore, Store};
 
@@ -188,6 +190,7 @@ pub(crate) fn sample_run() -> Execution {
         concurrency_key: None,
         parameters: Vec::new(),
         output: OutputSummary::default(),
+        processes: ProcessFacts::default(),
     }
 }
 

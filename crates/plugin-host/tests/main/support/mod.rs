@@ -50,6 +50,7 @@ pub(crate) fn request(deed: &str, limits: RunLimits) -> RunRequest {
         limits,
         cancel: CancellationToken::new(),
         gate: EffectGate::open(),
+        journal: None,
         observer: None,
     }
 }

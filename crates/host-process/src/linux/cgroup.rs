@@ -1,0 +1,438 @@
+//! One cgroup (version 2) for each process that a run starts, with all that
+//! descends from it, wherever that goes. Never starts a process.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::proc::{self, Process};
+use crate::usage::{Caps, Sample};
+
+/// Controllers that are asked for where the system has them to give.
+const WANTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
+/// The most processes whose memory is looked at in one sample.
+const LOOKED_AT: usize = 2_000;
+
+/// Where cgroups of runs are made.
+#[derive(Debug, Clone)]
+pub(crate) struct Root {
+    folder: PathBuf,
+    /// This process, as cgroups name their maker.
+    owner: String,
+}
+
+impl Root {
+    /// A folder in this process's own cgroup, for this name.
+    ///
+    /// # Errors
+    /// With the reason, where the system does not let us.
+    pub(crate) fn find(name: &str) -> Result<Self, String> {
+        let mounts = read("/proc/self/mountinfo".as_ref())?;
+        let own = read("/proc/self/cgroup".as_ref())?;
+        let own = own_folder(&mounts, &own).ok_or("cgroup version 2 is not mounted")?;
+        let folder = own.join(name);
+        make(&folder)?;
+        hand_down(&own);
+        hand_down(&folder);
+        probe(&folder)?;
+        let own = Process::read(std::process::id().cast_signed())
+            .ok_or("this process can't be seen in /proc")?;
+        Ok(Self {
+            folder,
+            owner: format!("{}-{}", own.pid, own.start),
+        })
+    }
+
+    /// Where all cgroups of an execution are, for whoever looks after a crash.
+    pub(crate) fn trace(&self, execution: &str) -> PathBuf {
+        self.folder.join(execution)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the kernel itself can bound here.
+    pub(crate) fn controllers(&self) -> String {
+        let given = read(&self.folder.join("cgroup.subtree_control"));
+        given
+            .map(|given| given.trim().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// Makes the cgroup of the process of this number in an execution.
+    pub(crate) fn make(&self, execution: &str, number: u32) -> io::Result<Cgroup> {
+        let name = format!("{execution}.{number}@{}", self.owner);
+        Cgroup::make(self.folder.join(name))
+    }
+
+    /// All cgroups that an earlier process left here.
+    pub(crate) fn leftovers(&self) -> Vec<Cgroup> {
+        let orphaned = |name: &str| {
+            let owner = name.rsplit_once('@').map(|(_, owner)| owner);
+            owner.is_some_and(|owner| owner != self.owner && !lives(owner))
+        };
+        existing(&self.folder, orphaned)
+    }
+}
+
+/// The cgroups of an execution that its trace leads to.
+pub(crate) fn of_trace(trace: &Path) -> Vec<Cgroup> {
+    let (Some(folder), Some(execution)) = (trace.parent(), trace.file_name()) else {
+        return Vec::new();
+    };
+    let prefix = format!("{}.", execution.to_string_lossy());
+    existing(folder, |name| name.starts_with(&prefix))
+}
+
+fn existing(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<Cgroup> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .filter(|entry| entry.file_name().to_str().is_some_and(&wanted))
+        .filter_map(|entry| Cgroup::open(entry.path()).ok())
+        .collect()
+}
+
+/// Whether the process that a name ends with still lives.
+fn lives(owner: &str) -> bool {
+    let parts = owner.split_once('-');
+    let parts = parts.and_then(|(pid, start)| Some((pid.parse().ok()?, start.parse().ok()?)));
+    parts.is_some_and(|(pid, start): (i32, u64)| {
+        Process::read(pid).is_some_and(|process| process.alive && process.start == start)
+    })
+}
+
+/// This process's cgroup as a folder.
+fn own_folder(mounts: &str, own: &str) -> Option<PathBuf> {
+    let own = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let mount = mounts.lines().find_map(|line| {
+        let (place, kind) = line.split_once(" - ")?;
+        let fields: Vec<&str> = place.split(' ').collect();
+        let is_cgroup = kind.starts_with("cgroup2 ");
+        is_cgroup.then(|| Some((*fields.get(3)?, *fields.get(4)?)))?
+    })?;
+    let (root, point) = mount;
+    let below = own.strip_prefix(root).unwrap_or(own);
+    Some(Path::new(point).join(below.trim_start_matches('/')))
+}
+
+/// Gives controllers to what lies below, as many as there are. A cgroup that
+/// holds processes can't, so where we are alone we move one level down.
+fn hand_down(folder: &Path) {
+    let Ok(available) = read(&folder.join("cgroup.controllers")) else {
+        return;
+    };
+    let own = std::process::id().to_string();
+    for controller in WANTED {
+        if !available.split_whitespace().any(|one| one == controller) {
+            continue;
+        }
+        let give = || {
+            write(
+                &folder.join("cgroup.subtree_control"),
+                &format!("+{controller}"),
+            )
+        };
+        if give().is_err() && read(&folder.join("cgroup.procs")).is_ok_and(|all| all.trim() == own)
+        {
+            let server = folder.join("jobcell-server");
+            let moved = make(&server).is_ok() && write(&server.join("cgroup.procs"), &own).is_ok();
+            if moved && give().is_err() {
+                tracing::debug!(controller, "a cgroup controller can't be handed down");
+            }
+        }
+    }
+}
+
+/// Whether cgroups here can be made and ended.
+fn probe(folder: &Path) -> Result<(), String> {
+    let probe = folder.join(format!("probe-{}", std::process::id()));
+    make(&probe)?;
+    let usable = ["cgroup.kill", "cgroup.procs"].map(|file| {
+        OpenOptions::new()
+            .write(true)
+            .open(probe.join(file))
+            .map_err(|error| format!("{}: {error}", probe.join(file).display()))
+    });
+    let removed = fs::remove_dir(&probe).map_err(|error| format!("{}: {error}", probe.display()));
+    usable.into_iter().try_for_each(|file| file.map(|_| ()))?;
+    removed
+}
+
+fn make(folder: &Path) -> Result<(), String> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(format!("{}: {error}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .open(file)?
+        .write_all(text.as_bytes())
+}
+
+/// A cgroup that holds a process and all that descends from it.
+#[derive(Debug)]
+pub(crate) struct Cgroup {
+    path: PathBuf,
+    folder: File,
+}
+
+impl Cgroup {
+    fn make(path: PathBuf) -> io::Result<Self> {
+        fs::create_dir(&path)?;
+        Self::open(path)
+    }
+
+    fn open(path: PathBuf) -> io::Result<Self> {
+        let folder = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY | libc::O_PATH)
+            .open(&path)?;
+        Ok(Self { path, folder })
+    }
+
+    pub(super) fn handle(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+
+    /// Has the kernel hold these bounds, as far as it can here. What it can't,
+    /// whoever looks at samples holds.
+    pub(super) fn bound(&self, caps: &Caps) {
+        let bounds = [
+            ("memory.max", caps.memory),
+            ("memory.swap.max", caps.memory.map(|_| 0)),
+            ("memory.oom.group", caps.memory.map(|_| 1)),
+            ("pids.max", caps.processes.map(u64::from)),
+        ];
+        for (file, most) in bounds {
+            let file = self.path.join(file);
+            if let Some(most) = most
+                && file.exists()
+                && let Err(error) = write(&file, &most.to_string())
+            {
+                tracing::warn!(file = %file.display(), %error, "a bound can't be set");
+            }
+        }
+    }
+
+    /// Whether any process in it or below it is left. A zombie does not count.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self.file("cgroup.events") {
+            Some(events) => value(&events, "populated") == Some(0),
+            None => !self.path.exists(),
+        }
+    }
+
+    /// Ends everything in it at once, also what is being forked.
+    pub(crate) fn kill(&self) {
+        if let Err(error) = write(&self.path.join("cgroup.kill"), "1")
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(cgroup = %self.path.display(), %error, "a cgroup can't be killed");
+        }
+    }
+
+    /// Asks everything in it to end.
+    pub(super) fn terminate(&self) {
+        for pid in self.pids() {
+            let Some(raw) = rustix::process::Pid::from_raw(pid) else {
+                continue;
+            };
+            // Behind a handle the number can't become somebody else's between
+            // the look and the signal.
+            if let Ok(handle) = pidfd_open(raw, PidfdFlags::empty())
+                && self.pids().contains(&pid)
+            {
+                // One that has ended by now needs no signal.
+                pidfd_send_signal(&handle, Signal::TERM).ok();
+            }
+        }
+    }
+
+    /// What lives in it, for a person.
+    pub(crate) fn names(&self) -> String {
+        let pids = self.pids();
+        let processes: Vec<Process> = pids.into_iter().filter_map(Process::read).collect();
+        proc::names(&processes)
+    }
+
+    /// What it uses now and has used.
+    pub(super) fn sample(&self) -> Sample {
+        let pids = self.pids();
+        let memory = match self.number("memory.current") {
+            Some(memory) => memory,
+            None => pids
+                .iter()
+                .take(LOOKED_AT)
+                .filter_map(|pid| Process::read(*pid))
+                .map(|process| process.memory)
+                .sum(),
+        };
+        let alone = match pids[..] {
+            [only] => proc::peak_memory(only),
+            _ => None,
+        };
+        let processes = u32::try_from(pids.len()).unwrap_or(u32::MAX);
+        Sample {
+            cpu_time: self.cpu_time(),
+            memory: memory.max(alone.unwrap_or(0)),
+            processes,
+            refused: self.refused(),
+        }
+    }
+
+    /// What is left to be known once all of it has ended.
+    pub(super) fn total(&self) -> Sample {
+        Sample {
+            cpu_time: self.cpu_time(),
+            memory: self.number("memory.peak").unwrap_or(0),
+            processes: self
+                .number("pids.peak")
+                .and_then(|peak| u32::try_from(peak).ok())
+                .unwrap_or(0),
+            refused: self.refused(),
+        }
+    }
+
+    fn cpu_time(&self) -> Duration {
+        let used = self.file("cpu.stat");
+        let used = used.and_then(|stat| value(&stat, "usage_usec"));
+        Duration::from_micros(used.unwrap_or(0))
+    }
+
+    /// Whether the kernel had to hold one of its bounds.
+    fn refused(&self) -> Option<crate::usage::Cap> {
+        use crate::usage::Cap;
+        let count = |file: &str, key: &str| self.file(file).and_then(|text| value(&text, key));
+        if count("memory.events", "oom_kill").unwrap_or(0) > 0 {
+            return Some(Cap::Memory);
+        }
+        (count("pids.events", "max").unwrap_or(0) > 0).then_some(Cap::Processes)
+    }
+
+    fn pids(&self) -> Vec<i32> {
+        let mut pids = Vec::new();
+        let mut folders = vec![self.path.clone()];
+        while let Some(folder) = folders.pop() {
+            if let Ok(text) = fs::read_to_string(folder.join("cgroup.procs")) {
+                pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+            }
+            folders.extend(below(&folder));
+        }
+        pids
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.file(name)?.trim().parse().ok()
+    }
+
+    fn file(&self, name: &str) -> Option<String> {
+        let mut text = String::new();
+        File::open(self.path.join(name))
+            .ok()?
+            .read_to_string(&mut text)
+            .ok()?;
+        Some(text)
+    }
+
+    /// Removes it, once it is empty, with what its processes made below it.
+    pub(crate) fn remove(&self) {
+        if let Err(error) = remove_all(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(cgroup = %self.path.display(), %error, "a cgroup can't be removed");
+        }
+    }
+}
+
+fn remove_all(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            // Deepest last in this list, so that it is taken from its end.
+            let mut all = vec![folder.to_owned()];
+            let mut next = 0;
+            while let Some(one) = all.get(next) {
+                all.extend(below(one));
+                next += 1;
+            }
+            all.iter().rev().try_for_each(fs::remove_dir)
+        }
+        done => done,
+    }
+}
+
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let folders = entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.map(|entry| entry.path()).collect()
+}
+
+/// The number behind a key in a file of such lines.
+fn value(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| {
+        let (name, number) = line.split_once(' ')?;
+        (name == key).then(|| number.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_cgroup_is_found_where_it_is_mounted() {
+        let hybrid = "29 28 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let own = "9:name=systemd:/\n0::/\n";
+        let found = own_folder(hybrid, own);
+        assert_eq!(found, Some("/sys/fs/cgroup/unified/".into()));
+        let unified = "30 1 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n";
+        let found = own_folder(unified, "0::/system.slice/jobcell.service\n");
+        assert_eq!(
+            found,
+            Some("/sys/fs/cgroup/system.slice/jobcell.service".into())
+        );
+        // A container may see only its part of the tree.
+        let part = "30 1 0:26 /pod/a /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        let found = own_folder(part, "0::/pod/a/b\n");
+        assert_eq!(found, Some("/sys/fs/cgroup/b".into()));
+        assert_eq!(own_folder(hybrid, "4:memory:/\n"), None);
+        assert_eq!(own_folder("", own), None);
+    }
+
+    #[test]
+    fn numbers_are_found_behind_their_keys() {
+        assert_eq!(value("populated 0\nfrozen 1\n", "frozen"), Some(1));
+        assert_eq!(value("populated 0\n", "frozen"), None);
+    }
+
+    #[test]
+    fn an_owner_lives_only_as_who_it_was() {
+        let own = std::process::id();
+        let start = Process::read(own.cast_signed()).map_or(0, |process| process.start);
+        assert!(lives(&format!("{own}-{start}")));
+        assert!(!lives(&format!("{own}-{}", start + 1)));
+        assert!(!lives("nobody"));
+    }
+}

@@ -1,0 +1,253 @@
+//! A program that was started, with all that descends from it. Never says
+//! which program that is.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+
+use super::NotStarted;
+use super::cgroup::Cgroup;
+use super::proc::{self, Process};
+use super::shim::Shim;
+use super::wait::{self, Ended};
+use crate::spawn::Exit;
+use crate::usage::{Sample, Usage};
+
+/// How long what was killed may take to be gone, and how often it is looked at.
+pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+const LOOK_SELDOM: Duration = Duration::from_millis(50);
+
+/// What is known of a group that ended.
+pub(crate) struct End {
+    pub(crate) exit: Exit,
+    pub(crate) usage: Usage,
+    /// What is there all the same after it was killed.
+    pub(crate) left: Option<String>,
+}
+
+/// A program and its descendants. Dropping it kills and reaps.
+pub(crate) struct Group(Kind);
+
+enum Kind {
+    Cgroup { leader: Leader, cgroup: Arc<Cgroup> },
+    Shim(Shim),
+}
+
+/// The first process of a cgroup, a child of ours.
+pub(super) struct Leader {
+    pub(super) pid: i32,
+    pub(super) handle: AsyncFd<OwnedFd>,
+    pub(super) reaped: bool,
+}
+
+/// Looks at a group without holding it.
+#[derive(Clone)]
+pub(crate) struct View(Seen);
+
+#[derive(Clone)]
+enum Seen {
+    Cgroup(Arc<Cgroup>),
+    Shim(Process),
+}
+
+impl Group {
+    pub(super) fn in_cgroup(leader: Leader, cgroup: Cgroup) -> Self {
+        let cgroup = Arc::new(cgroup);
+        Self(Kind::Cgroup { leader, cgroup })
+    }
+
+    pub(super) const fn in_shim(shim: Shim) -> Self {
+        Self(Kind::Shim(shim))
+    }
+
+    /// Who waits for [`Group::release`]: to be written down before.
+    pub(crate) fn held(&self) -> Option<String> {
+        match &self.0 {
+            Kind::Cgroup { .. } => None,
+            Kind::Shim(shim) => Some(super::trace_of(&shim.process)),
+        }
+    }
+
+    /// Lets the program start.
+    pub(crate) async fn release(&mut self) -> Result<(), NotStarted> {
+        match &mut self.0 {
+            Kind::Cgroup { .. } => Ok(()),
+            Kind::Shim(shim) => Ok(shim.release().await?),
+        }
+    }
+
+    /// For whoever samples it.
+    pub(crate) fn view(&self) -> View {
+        View(match &self.0 {
+            Kind::Cgroup { cgroup, .. } => Seen::Cgroup(Arc::clone(cgroup)),
+            Kind::Shim(shim) => Seen::Shim(shim.process.clone()),
+        })
+    }
+
+    /// Waits until the program has ended. It is not reaped yet.
+    pub(crate) async fn ended(&self) {
+        let handle = match &self.0 {
+            Kind::Cgroup { leader, .. } => &leader.handle,
+            Kind::Shim(shim) => &shim.status,
+        };
+        readable(handle).await;
+    }
+
+    /// Waits until nothing of it lives, so that a descendant has as long to
+    /// tidy up as the program.
+    pub(crate) async fn emptied(&self) {
+        match &self.0 {
+            Kind::Cgroup { leader, cgroup } => {
+                readable(&leader.handle).await;
+                let mut pause = LOOK_AGAIN;
+                while !cgroup.is_empty() {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LOOK_SELDOM);
+                }
+            }
+            Kind::Shim(shim) => readable(&shim.handle).await,
+        }
+    }
+
+    /// Asks all of it to end.
+    pub(crate) fn terminate(&self) {
+        match &self.0 {
+            Kind::Cgroup { cgroup, .. } => cgroup.terminate(),
+            Kind::Shim(shim) => shim.terminate(),
+        }
+    }
+
+    /// Ends all of it.
+    pub(crate) fn kill(&self) {
+        match &self.0 {
+            Kind::Cgroup { cgroup, .. } => cgroup.kill(),
+            Kind::Shim(shim) => shim.kill(),
+        }
+    }
+
+    /// Takes the end of the program, ends what is left of its descendants, and
+    /// returns when they are gone or can't be killed.
+    pub(crate) async fn reap(&mut self) -> End {
+        match &mut self.0 {
+            Kind::Cgroup { leader, cgroup } => reap_cgroup(leader, cgroup).await,
+            Kind::Shim(shim) => reap_shim(shim).await,
+        }
+    }
+}
+
+impl View {
+    pub(crate) fn sample(&self) -> Sample {
+        match &self.0 {
+            Seen::Cgroup(cgroup) => cgroup.sample(),
+            Seen::Shim(shim) => super::shim::sample(shim.pid),
+        }
+    }
+
+    pub(crate) fn kill(&self) {
+        match &self.0 {
+            Seen::Cgroup(cgroup) => cgroup.kill(),
+            Seen::Shim(shim) => super::shim::kill_tree(shim.pid),
+        }
+    }
+}
+
+async fn readable(handle: &AsyncFd<OwnedFd>) {
+    // The runtime that could make this fail is the one that polls it.
+    if handle.readable().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup) -> End {
+    // An unkillable program is not waited for: it could be for ever.
+    let gone = async {
+        let mut pause = LOOK_AGAIN;
+        if cgroup.is_empty() {
+            return;
+        }
+        cgroup.kill();
+        while !cgroup.is_empty() {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LOOK_SELDOM);
+        }
+    };
+    let empty = tokio::time::timeout(GONE_WITHIN, gone).await.is_ok();
+    let ended = wait::take(leader.pid, false);
+    // One that can't be killed is not waited for a second time.
+    leader.reaped = true;
+    let total = cgroup.total();
+    let left = (!empty).then(|| cgroup.names());
+    if empty {
+        cgroup.remove();
+    }
+    end(ended, total, left)
+}
+
+async fn reap_shim(shim: &mut Shim) -> End {
+    let program = shim.take_word();
+    let gone = async {
+        while !shim.reap() {
+            shim.kill();
+            let next = tokio::time::timeout(LOOK_SELDOM, readable(&shim.handle));
+            drop(next.await);
+        }
+    };
+    let empty = tokio::time::timeout(GONE_WITHIN, gone).await.is_ok();
+    let all = shim.take_word();
+    let left = match (empty, all.or(program)) {
+        (true, Some(_)) => None,
+        // It was killed, so that nobody knows what it held.
+        (true, None) => Some("whatever it started: its shim was killed".to_owned()),
+        (false, _) => Some(proc::names(&shim.members())),
+    };
+    let ended = all.map(|all| Ended {
+        status: program.map_or(all.status, |program| program.status),
+        ..all
+    });
+    end(ended.or(program), Sample::default(), left)
+}
+
+fn end(ended: Option<Ended>, total: Sample, left: Option<String>) -> End {
+    let exit = ended.map_or(Exit::Code(-1), |ended| ended.exit());
+    let mut usage = ended.map(|ended| ended.usage).unwrap_or_default();
+    // A child begins with the memory of its parent, and the kernel counts that
+    // as its own: up to there it says nothing.
+    if usage.peak_memory <= wait::own_peak_memory() {
+        usage.peak_memory = 0;
+    }
+    End {
+        exit,
+        usage: usage.with(total),
+        left,
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if !self.reaped {
+            // Killed, so this does not wait long.
+            wait::take(self.pid, true);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Kind::Cgroup { leader, cgroup } = &mut self.0
+            && !leader.reaped
+        {
+            cgroup.kill();
+            leader.reaped = wait::take(leader.pid, true).is_some();
+            for _ in 0..100 {
+                if cgroup.is_empty() {
+                    cgroup.remove();
+                    return;
+                }
+                std::thread::sleep(LOOK_AGAIN);
+            }
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! Processes on Linux: each with all that descends from it in a cgroup of its
+//! own, or, where the system gives us none, behind a shim. Never looks at what
+//! a program is for.
+
+mod cgroup;
+mod clone3;
+mod entry;
+mod group;
+mod proc;
+mod shim;
+mod wait;
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tokio::net::unix::pipe;
+
+pub(crate) use group::{Group, View};
+
+use self::cgroup::{Cgroup, Root};
+use self::clone3::Memory;
+use self::entry::{Image, Parts, Plan, Stage};
+use self::group::{GONE_WITHIN, Leader};
+use self::proc::Process;
+use self::shim::Shim;
+use crate::program::Program;
+use crate::spawn::{Launch, Sink};
+use crate::usage::Caps;
+
+/// How often what is left after a crash is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// How a trace says which kind it is.
+const IN_CGROUP: &str = "cgroup:";
+const BEHIND_SHIM: &str = "process:";
+
+/// How processes are held together on this machine.
+#[derive(Debug, Clone)]
+pub(crate) enum Containment {
+    Cgroups(Root),
+    /// With the reason why not in cgroups.
+    Shims(String),
+}
+
+/// Which process of which run is started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seat<'a> {
+    pub(crate) execution: &'a str,
+    pub(crate) number: u32,
+    pub(crate) caps: Caps,
+}
+
+/// A program did not start.
+#[derive(Debug)]
+pub(crate) struct NotStarted {
+    pub(crate) stage: Failed,
+    pub(crate) error: io::Error,
+}
+
+/// What failed about a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// The working folder can't be entered.
+    Folder,
+    /// The user can't be taken on.
+    Identity,
+    /// The limits can't be set.
+    Limits,
+    /// The program itself.
+    Program,
+    /// Whatever comes before it.
+    Start,
+}
+
+impl From<(Stage, io::Error)> for NotStarted {
+    fn from((stage, error): (Stage, io::Error)) -> Self {
+        let stage = match stage {
+            Stage::Folder => Failed::Folder,
+            Stage::Identity => Failed::Identity,
+            Stage::Limits => Failed::Limits,
+            Stage::Program => Failed::Program,
+            Stage::Streams | Stage::Fork => Failed::Start,
+        };
+        Self { stage, error }
+    }
+}
+
+impl From<io::Error> for NotStarted {
+    fn from(error: io::Error) -> Self {
+        let stage = Failed::Start;
+        Self { stage, error }
+    }
+}
+
+/// The streams of a child, on our side.
+pub(crate) struct Pipes {
+    pub(crate) stdin: Option<pipe::Sender>,
+    pub(crate) stdout: Option<pipe::Receiver>,
+    pub(crate) stderr: Option<pipe::Receiver>,
+}
+
+/// The same on the child's side.
+struct Ends([OwnedFd; 3]);
+
+impl Ends {
+    fn numbers(&self) -> [RawFd; 3] {
+        [&self.0[0], &self.0[1], &self.0[2]].map(AsRawFd::as_raw_fd)
+    }
+}
+
+impl Containment {
+    /// Cgroups of this name where they can be had, and shims elsewhere.
+    pub(crate) fn choose(name: &str) -> Self {
+        match Root::find(name) {
+            Ok(root) => Self::Cgroups(root),
+            Err(reason) => Self::Shims(reason),
+        }
+    }
+
+    /// Shims, whatever could be had.
+    pub(crate) const fn without_cgroups(reason: String) -> Self {
+        Self::Shims(reason)
+    }
+
+    /// In one sentence, for an admin.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Cgroups(root) => {
+                let kernel = root.controllers();
+                let bounds = match kernel.as_str() {
+                    "" => "no controllers: bounds are held by looking".to_owned(),
+                    some => format!("controllers: {some}"),
+                };
+                format!("cgroups below {} ({bounds})", root.folder().display())
+            }
+            Self::Shims(reason) => format!("a child subreaper for each process ({reason})"),
+        }
+    }
+
+    /// What leads to all processes of an execution after a crash, where that is
+    /// known before any is started.
+    pub(crate) fn trace(&self, execution: &str) -> Option<String> {
+        match self {
+            Self::Cgroups(root) => Some(format!("{IN_CGROUP}{}", root.trace(execution).display())),
+            Self::Shims(_) => None,
+        }
+    }
+
+    /// Starts a program, or has it wait for [`Group::release`].
+    pub(crate) fn start(
+        &self,
+        launch: &Launch,
+        seat: &Seat<'_>,
+    ) -> Result<(Group, Pipes), NotStarted> {
+        let (pipes, ends) = streams(launch)?;
+        let texts = Texts::new(launch)?;
+        let limits = limits(&seat.caps);
+        let parts = |report| Parts {
+            image: texts.image(&launch.program),
+            arguments: &texts.arguments,
+            environment: &texts.environment,
+            streams: ends.numbers(),
+            folder: &texts.folder,
+            limits: &limits,
+            identity: launch.identity.as_ref(),
+            report,
+        };
+        let group = match self {
+            Self::Cgroups(root) => {
+                let cgroup = root.make(seat.execution, seat.number)?;
+                cgroup.bound(&seat.caps);
+                in_cgroup(cgroup, launch, parts)?
+            }
+            Self::Shims(_) => {
+                let file = launch.program.file().map(AsRawFd::as_raw_fd);
+                let plan = |report| Plan::new(parts(report));
+                Group::in_shim(Shim::start(ends.numbers(), file, plan)?)
+            }
+        };
+        Ok((group, pipes))
+    }
+
+    /// Kills what earlier processes of this one's kind left, without a wait.
+    pub(crate) fn clean_leftovers(&self) {
+        if let Self::Cgroups(root) = self {
+            for cgroup in root.leftovers() {
+                cgroup.kill();
+                if cgroup.is_empty() {
+                    cgroup.remove();
+                }
+            }
+        }
+    }
+}
+
+/// Ends what these traces lead to, and says what is there all the same.
+pub(crate) async fn end_traced(execution: &str, traces: &[String]) -> Result<(), String> {
+    let deadline = Instant::now() + GONE_WITHIN;
+    loop {
+        let left: Vec<String> = traces
+            .iter()
+            .filter_map(|trace| end_once(execution, trace))
+            .collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(left.join(", "));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Kills what a trace leads to; gives what is still there.
+fn end_once(execution: &str, trace: &str) -> Option<String> {
+    if let Some(path) = trace.strip_prefix(IN_CGROUP) {
+        let mut left = Vec::new();
+        for cgroup in cgroup::of_trace(Path::new(path)) {
+            if cgroup.is_empty() {
+                cgroup.remove();
+            } else {
+                cgroup.kill();
+                left.push(cgroup.names());
+            }
+        }
+        return (!left.is_empty()).then(|| left.join(", "));
+    }
+    let shim = trace.strip_prefix(BEHIND_SHIM)?;
+    let mut fields = shim.split(' ');
+    let (pid, start, boot) = (fields.next()?, fields.next()?, fields.next()?);
+    if boot != proc::boot() {
+        return None;
+    }
+    let (pid, start): (i32, u64) = (pid.parse().ok()?, start.parse().ok()?);
+    let shim = Process::read(pid).filter(|process| process.alive && process.start == start);
+    // What lost its shim still has what it was given.
+    let given = format!("JOBCELL_EXECUTION_ID={execution}");
+    let mut strays = proc::all();
+    strays.retain(|one| one.alive && one.pid != pid && proc::has_variable(one.pid, &given));
+    strays
+        .iter()
+        .for_each(|stray| shim::signal(stray, libc::SIGKILL));
+    if let Some(shim) = &shim {
+        shim::kill_tree(shim.pid);
+        strays.push(shim.clone());
+    }
+    (!strays.is_empty()).then(|| proc::names(&strays))
+}
+
+/// A shim as a trace.
+fn trace_of(shim: &Process) -> String {
+    format!("{BEHIND_SHIM}{} {} {}", shim.pid, shim.start, proc::boot())
+}
+
+/// Starts a program in its cgroup.
+fn in_cgroup<'a>(
+    cgroup: Cgroup,
+    launch: &Launch,
+    parts: impl FnOnce(RawFd) -> Parts<'a>,
+) -> Result<Group, NotStarted> {
+    let started = if launch.identity.is_some() {
+        as_other_user(&cgroup, parts)
+    } else {
+        as_ourselves(&cgroup, parts)
+    };
+    let (started, failure) = started.inspect_err(|_| cgroup.remove())?;
+    let leader = Leader {
+        pid: started.pid,
+        handle: wait::watch(started.handle)?,
+        reaped: false,
+    };
+    let group = Group::in_cgroup(leader, cgroup);
+    match failure {
+        // Dropping the group takes note of its end.
+        Some(failure) => Err(failure.into()),
+        None => Ok(group),
+    }
+}
+
+type Begun = (clone3::Started, Option<(Stage, io::Error)>);
+
+/// As quick as can be: in our memory, until it is its program.
+fn as_ourselves<'a>(cgroup: &Cgroup, parts: impl FnOnce(RawFd) -> Parts<'a>) -> io::Result<Begun> {
+    let mut plan = Plan::new(parts(-1));
+    let argument = (&raw mut plan).cast();
+    let handle = Some(cgroup.handle());
+    // SAFETY: `become_program` makes system calls only, and the plan lives
+    // until the child has its program: until then this thread stands still.
+    #[expect(unsafe_code, reason = "see above")]
+    let started =
+        unsafe { clone3::start(entry::become_program, argument, Memory::Shared, handle)? };
+    let failure = plan.failure();
+    Ok((started, failure))
+}
+
+/// A process of another user must never have our memory, so it has a copy, and
+/// a pipe to say what failed.
+fn as_other_user<'a>(cgroup: &Cgroup, parts: impl FnOnce(RawFd) -> Parts<'a>) -> io::Result<Begun> {
+    let (mut report, tell) = io::pipe()?;
+    let mut plan = Plan::new(parts(tell.as_raw_fd()));
+    let argument = (&raw mut plan).cast();
+    let handle = Some(cgroup.handle());
+    // SAFETY: as above; the plan is copied with all other memory.
+    #[expect(unsafe_code, reason = "see above")]
+    let started =
+        unsafe { clone3::start(entry::become_program, argument, Memory::Copied, handle)? };
+    drop(tell);
+    let mut said = Vec::new();
+    io::Read::read_to_end(&mut report, &mut said)?;
+    Ok((started, entry::read_report(&said)))
+}
+
+/// A launch in the form that the kernel takes.
+struct Texts {
+    program: std::ffi::CString,
+    arguments: Vec<std::ffi::CString>,
+    environment: Vec<std::ffi::CString>,
+    folder: std::ffi::CString,
+}
+
+impl Texts {
+    fn new(launch: &Launch) -> io::Result<Self> {
+        let name = launch.program.path().as_os_str().to_owned();
+        let environment: Vec<_> = launch
+            .environment
+            .iter()
+            .map(|(name, value)| {
+                [name.as_os_str(), "=".as_ref(), value]
+                    .into_iter()
+                    .collect()
+            })
+            .collect();
+        Ok(Self {
+            program: entry::path(launch.program.path())?,
+            arguments: entry::texts(std::iter::once(&name).chain(&launch.arguments))?,
+            environment: entry::texts(environment.iter())?,
+            folder: entry::path(&launch.working_directory)?,
+        })
+    }
+
+    fn image(&self, program: &Program) -> Image<'_> {
+        match program.file().map(AsRawFd::as_raw_fd) {
+            Some(file) if program.is_script() => Image::Script(file),
+            Some(file) => Image::File(file),
+            None => Image::Path(&self.program),
+        }
+    }
+}
+
+fn limits(caps: &Caps) -> Vec<(libc::__rlimit_resource_t, u64)> {
+    let mut limits = Vec::new();
+    if let Some(most) = caps.open_files {
+        let own = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let own = own.maximum.unwrap_or(u64::MAX);
+        limits.push((libc::RLIMIT_NOFILE, most.min(own)));
+    }
+    if let Some(most) = caps.cpu_time {
+        // Whole seconds, and later than whoever looks at the whole tree.
+        limits.push((libc::RLIMIT_CPU, most.as_secs() + 2));
+    }
+    limits
+}
+
+fn streams(launch: &Launch) -> io::Result<(Pipes, Ends)> {
+    let (stdin, input) = if launch.stdin.is_empty() {
+        (None, null(false)?)
+    } else {
+        let (read, write) = io::pipe()?;
+        (
+            Some(pipe::Sender::from_owned_fd(write.into())?),
+            read.into(),
+        )
+    };
+    let output = |sink| {
+        if sink == Sink::Discard {
+            return Ok((None, null(true)?));
+        }
+        let (read, write) = io::pipe()?;
+        let receiver = pipe::Receiver::from_owned_fd(read.into())?;
+        io::Result::Ok((Some(receiver), OwnedFd::from(write)))
+    };
+    let (stdout, to_stdout) = output(launch.stdout)?;
+    let (stderr, to_stderr) = output(launch.stderr)?;
+    let pipes = Pipes {
+        stdin,
+        stdout,
+        stderr,
+    };
+    Ok((pipes, Ends([input, to_stdout, to_stderr])))
+}
+
+fn null(write: bool) -> io::Result<OwnedFd> {
+    let null = std::fs::OpenOptions::new()
+        .read(!write)
+        .write(write)
+        .open("/dev/null")?;
+    Ok(null.into())
+}

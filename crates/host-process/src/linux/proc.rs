@@ -1,0 +1,168 @@
+//! What `/proc` knows of processes. Never signals any.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::Duration;
+
+/// Kernel ticks a second, as `/proc` counts processor time on every Linux.
+const TICKS: u64 = 100;
+
+/// One process, as its `stat` line tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) pid: i32,
+    pub(super) name: String,
+    pub(super) parent: i32,
+    pub(super) group: i32,
+    /// A zombie is dead: it only waits for its parent to take note.
+    pub(super) alive: bool,
+    pub(super) cpu_time: Duration,
+    /// In ticks since the machine started: with its pid, who it is.
+    pub(super) start: u64,
+    /// Resident memory in bytes.
+    pub(super) memory: u64,
+}
+
+impl Process {
+    /// A process by its id.
+    pub(super) fn read(pid: i32) -> Option<Self> {
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        Self::parse(&stat)
+    }
+
+    fn parse(stat: &[u8]) -> Option<Self> {
+        let stat = String::from_utf8_lossy(stat);
+        let (pid, rest) = stat.split_once(" (")?;
+        // The name may hold anything, parentheses too.
+        let (name, rest) = rest.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        Some(Self {
+            pid: pid.parse().ok()?,
+            name: name.to_owned(),
+            parent: fields.get(1)?.parse().ok()?,
+            group: fields.get(2)?.parse().ok()?,
+            alive: !matches!(fields.first(), Some(&("Z" | "X")) | None),
+            cpu_time: ticks(number(11)? + number(12)?),
+            start: number(19)?,
+            memory: number(21)? * page_size(),
+        })
+    }
+}
+
+fn ticks(count: u64) -> Duration {
+    Duration::from_millis(count * 1000 / TICKS)
+}
+
+fn page_size() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+/// All processes of this machine that are to be seen.
+pub(super) fn all() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(Process::read)
+        .collect()
+}
+
+/// The first children of a process, without a look at any other.
+pub(super) fn children(parent: i32, most: usize) -> Vec<Process> {
+    let list = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    let list = list.unwrap_or_default();
+    let pids = list.split_ascii_whitespace().take(most);
+    pids.filter_map(|pid| Process::read(pid.parse().ok()?))
+        .collect()
+}
+
+/// All that descend from a process, without itself.
+pub(super) fn descendants(root: i32) -> Vec<Process> {
+    let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
+    for process in all() {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::from([root]);
+    let mut next = vec![root];
+    while let Some(pid) = next.pop() {
+        for child in children.remove(&pid).unwrap_or_default() {
+            if seen.insert(child.pid) {
+                next.push(child.pid);
+                found.push(child);
+            }
+        }
+    }
+    found
+}
+
+/// The largest resident memory that a process has had, in bytes.
+pub(super) fn peak_memory(pid: i32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+/// Whether a process was given a variable of this value.
+pub(super) fn has_variable(pid: i32, variable: &str) -> bool {
+    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|all| {
+        all.split(|&byte| byte == 0)
+            .any(|one| one == variable.as_bytes())
+    })
+}
+
+/// Tells one start of the machine from another.
+pub(super) fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|id| id.trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// A few processes by name, for a person.
+pub(super) fn names(processes: &[Process]) -> String {
+    const MOST: usize = 5;
+    let some = processes.iter().take(MOST);
+    let some: Vec<String> = some
+        .map(|process| format!("{} ({})", process.pid, process.name))
+        .collect();
+    let more = processes.len().saturating_sub(MOST);
+    match more {
+        0 => some.join(", "),
+        more => format!("{} and {more} more", some.join(", ")),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_read_whatever_its_name() {
+        let rest = "S 7 9 9 0 -1 0 0 0 0 0 150 50 0 0 20 0 1 0 4711 0 3";
+        let stat = format!("12 (a) Z 1 (b)) {rest}");
+        let process = Process::parse(stat.as_bytes()).unwrap();
+        assert_eq!((process.pid, process.parent, process.start), (12, 7, 4711));
+        assert_eq!(process.name, "a) Z 1 (b)");
+        assert_eq!(process.cpu_time, Duration::from_secs(2));
+        assert!(process.alive && process.group == 9);
+        let dead = stat.replace(") S", ") Z");
+        assert!(!Process::parse(dead.as_bytes()).unwrap().alive);
+        assert!(Process::parse(b"").is_none());
+    }
+
+    #[test]
+    fn this_process_is_there_with_its_memory() {
+        let own = Process::read(std::process::id().cast_signed()).unwrap();
+        assert!(own.alive && own.memory > 100_000);
+        assert!(peak_memory(own.pid).unwrap() >= own.memory / 2);
+        let parents: Vec<i32> = descendants(own.parent).iter().map(|one| one.pid).collect();
+        assert!(parents.contains(&own.pid));
+    }
+}

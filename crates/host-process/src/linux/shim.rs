@@ -1,0 +1,350 @@
+//! Where cgroups can't be had: a small process between us and a program, which
+//! all that the program starts belongs to, whatever sessions it makes and
+//! however often it forks (a child subreaper). When it ends, nothing of the
+//! program is left. Never runs anything but the one program.
+#![expect(unsafe_code, reason = "the shim is this process, forked")]
+
+use std::collections::BTreeSet;
+use std::ffi::{c_int, c_void};
+use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::unix::AsyncFd;
+
+use super::clone3::{self, Memory};
+use super::entry::{self, Plan, Stage};
+use super::proc::{self, Process};
+use super::wait::{self, Ended};
+use crate::usage::{Sample, Usage};
+
+/// How often a tree that grows is killed again before somebody else has a turn.
+const ROUNDS: usize = 20;
+/// So many children of a shim are looked at before all processes are.
+const FIRST: usize = 64;
+
+/// Everything that a shim needs in its own memory.
+struct ShimPlan<'a> {
+    program: Plan<'a>,
+    gate: RawFd,
+    status: RawFd,
+    report: RawFd,
+    /// What stays open until the program has it, in order.
+    keep: [RawFd; 7],
+}
+
+/// A shim, on our side.
+pub(super) struct Shim {
+    pub(super) process: Process,
+    /// Becomes readable when all of it has ended.
+    pub(super) handle: AsyncFd<OwnedFd>,
+    /// Becomes readable when the program has ended.
+    pub(super) status: AsyncFd<OwnedFd>,
+    gate: Option<io::PipeWriter>,
+    report: Option<io::PipeReader>,
+    reaped: bool,
+}
+
+/// What the shim says of the program, and of all when that has ended.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Word {
+    status: i64,
+    cpu_us: u64,
+    max_rss: u64,
+    read_blocks: u64,
+    written_blocks: u64,
+}
+
+const WORD: usize = size_of::<Word>();
+
+impl Shim {
+    /// Starts a shim that waits until it is released. `plan` makes the program's
+    /// part, given where it says what failed.
+    pub(super) fn start<'a>(
+        streams: [RawFd; 3],
+        file: Option<RawFd>,
+        plan: impl FnOnce(RawFd) -> Plan<'a>,
+    ) -> io::Result<Self> {
+        let (gate, release) = io::pipe()?;
+        let (status, say) = io::pipe()?;
+        let (report, tell) = io::pipe()?;
+        let mut keep = [
+            streams[0],
+            streams[1],
+            streams[2],
+            file.unwrap_or(tell.as_raw_fd()),
+            gate.as_raw_fd(),
+            say.as_raw_fd(),
+            tell.as_raw_fd(),
+        ];
+        keep.sort_unstable();
+        let mut plan = ShimPlan {
+            program: plan(tell.as_raw_fd()),
+            gate: gate.as_raw_fd(),
+            status: say.as_raw_fd(),
+            report: tell.as_raw_fd(),
+            keep,
+        };
+        let plan = (&raw mut plan).cast::<c_void>();
+        // SAFETY: `live` runs in a copy of this process, where the plan is as
+        // it is here, and makes system calls only.
+        let started = unsafe { clone3::start(live, plan, Memory::Copied, None)? };
+        let process = Process::read(started.pid).ok_or_else(|| io::Error::other("it is gone"));
+        Ok(Self {
+            process: process?,
+            handle: wait::watch(started.handle)?,
+            status: wait::watch_pipe(status.into())?,
+            gate: Some(release),
+            report: Some(report),
+            reaped: false,
+        })
+    }
+
+    /// Lets the program start, and says what became of that.
+    pub(super) async fn release(&mut self) -> Result<(), (Stage, io::Error)> {
+        let failed = |error| (Stage::Fork, error);
+        if let Some(mut gate) = self.gate.take() {
+            gate.write_all(&[1]).map_err(failed)?;
+        }
+        let Some(report) = self.report.take() else {
+            return Ok(());
+        };
+        let mut report =
+            tokio::net::unix::pipe::Receiver::from_owned_fd(report.into()).map_err(failed)?;
+        let mut said = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut report, &mut said)
+            .await
+            .map_err(failed)?;
+        entry::read_report(&said).map_or(Ok(()), Err)
+    }
+
+    /// The next word that it said.
+    pub(super) fn take_word(&self) -> Option<Ended> {
+        let mut bytes = [0_u8; WORD];
+        let mut pipe = wait::Reading(self.status.get_ref());
+        pipe.read_exact(&mut bytes).ok()?;
+        // SAFETY: plain numbers, for which all bytes are right.
+        let word: Word = unsafe { std::mem::transmute(bytes) };
+        Some(Ended {
+            status: c_int::try_from(word.status).unwrap_or(-1),
+            usage: Usage {
+                cpu_time: Duration::from_micros(word.cpu_us),
+                peak_memory: word.max_rss << 10,
+                read_bytes: word.read_blocks * wait::BLOCK,
+                written_bytes: word.written_blocks * wait::BLOCK,
+                ..Usage::default()
+            },
+        })
+    }
+
+    pub(super) fn members(&self) -> Vec<Process> {
+        members(self.process.pid)
+    }
+
+    pub(super) fn terminate(&self) {
+        for process in self.members() {
+            signal(&process, libc::SIGTERM);
+        }
+    }
+
+    /// Kills all that it holds.
+    pub(super) fn kill(&self) {
+        kill_tree(self.process.pid);
+    }
+
+    /// Takes note of its end.
+    pub(super) fn reap(&mut self) -> bool {
+        if !self.reaped {
+            self.reaped = wait::take(self.process.pid, false).is_some();
+        }
+        self.reaped
+    }
+}
+
+impl Drop for Shim {
+    fn drop(&mut self) {
+        // Unreleased it ends by itself, at the end of its gate.
+        self.gate = None;
+        for _ in 0..ROUNDS * 50 {
+            if self.reap() {
+                return;
+            }
+            self.kill();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        tracing::warn!(
+            shim = self.process.pid,
+            "processes of a run can't be killed"
+        );
+    }
+}
+
+fn members(shim: i32) -> Vec<Process> {
+    let mut members = proc::descendants(shim);
+    members.retain(|process| process.alive);
+    members
+}
+
+/// What all that a shim holds uses now.
+pub(super) fn sample(shim: i32) -> Sample {
+    let members = members(shim);
+    let alone = match &members[..] {
+        [only] => proc::peak_memory(only.pid),
+        _ => None,
+    };
+    let memory: u64 = members.iter().map(|process| process.memory).sum();
+    Sample {
+        cpu_time: members.iter().map(|process| process.cpu_time).sum(),
+        memory: memory.max(alone.unwrap_or(0)),
+        processes: u32::try_from(members.len()).unwrap_or(u32::MAX),
+        refused: None,
+    }
+}
+
+/// Kills all that descends from a process, but not itself. Whole groups at
+/// once: while one process is killed after the other, a fork bomb makes more.
+pub(super) fn kill_tree(root: i32) {
+    // Looking at every process of the machine takes long enough for a bomb to
+    // fill it, so what is known at once comes first.
+    kill_groups(root, &proc::children(root, FIRST));
+    for _ in 0..ROUNDS {
+        let members = members(root);
+        if members.is_empty() {
+            return;
+        }
+        kill_groups(root, &members);
+        for process in &members {
+            signal(process, libc::SIGKILL);
+        }
+    }
+}
+
+/// Kills the groups of these processes. A session began with the program, so
+/// that no group of its tree holds anybody else.
+fn kill_groups(root: i32, members: &[Process]) {
+    let groups: BTreeSet<i32> = members.iter().map(|process| process.group).collect();
+    for group in groups {
+        if group > 1 && group != root {
+            // One that is empty by now needs no signal.
+            killpg(Pid::from_raw(group), Signal::SIGKILL).ok();
+        }
+    }
+}
+
+/// Signals a process if it is still the one that was seen.
+pub(super) fn signal(process: &Process, signal: c_int) {
+    let Some(pid) = rustix::process::Pid::from_raw(process.pid) else {
+        return;
+    };
+    // Behind a handle its number can't become somebody else's meanwhile.
+    let Ok(handle) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else {
+        return;
+    };
+    if Process::read(process.pid).is_some_and(|now| now.start == process.start)
+        && let Some(signal) = rustix::process::Signal::from_named_raw(signal)
+    {
+        // One that has ended by now needs no signal.
+        rustix::process::pidfd_send_signal(&handle, signal).ok();
+    }
+}
+
+/// The whole life of a shim.
+unsafe extern "C" fn live(plan: *mut c_void) -> ! {
+    // SAFETY: see `Shim::start`; everything below is a system call.
+    unsafe {
+        let plan = &mut *plan.cast::<ShimPlan<'_>>();
+        libc::setsid();
+        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
+        libc::prctl(libc::PR_SET_NAME, c"jobcell-shim".as_ptr());
+        close_between(&plan.keep);
+        let mut go = 0_u8;
+        if libc::read(plan.gate, (&raw mut go).cast(), 1) != 1 {
+            // Whoever was to release it is gone.
+            libc::_exit(0);
+        }
+        let program = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
+        if program == 0 {
+            entry::become_program((&raw mut plan.program).cast());
+        }
+        if program < 0 {
+            entry::tell(plan.report, Stage::Fork, *libc::__errno_location());
+            libc::_exit(127);
+        }
+        let status = plan.status;
+        for open in plan.keep {
+            if open != status {
+                libc::close(open);
+            }
+        }
+        for standard in 0..3 {
+            if standard != status {
+                libc::close(standard);
+            }
+        }
+        see_through(program, status)
+    }
+}
+
+/// Waits for all that comes to it, until nothing is left.
+unsafe fn see_through(program: i64, status: RawFd) -> ! {
+    let mut all = Word {
+        status: 0,
+        cpu_us: 0,
+        max_rss: 0,
+        read_blocks: 0,
+        written_blocks: 0,
+    };
+    // SAFETY: system calls on memory of its own.
+    unsafe {
+        loop {
+            let mut ended: c_int = 0;
+            let mut used = MaybeUninit::<libc::rusage>::zeroed().assume_init();
+            let pid = libc::wait4(-1, &raw mut ended, 0, &raw mut used);
+            if pid < 0 {
+                if *libc::__errno_location() == libc::EINTR {
+                    continue;
+                }
+                say(status, &all);
+                libc::_exit(0);
+            }
+            all.cpu_us += microseconds(used.ru_utime) + microseconds(used.ru_stime);
+            all.max_rss = all.max_rss.max(used.ru_maxrss.unsigned_abs());
+            all.read_blocks += used.ru_inblock.unsigned_abs();
+            all.written_blocks += used.ru_oublock.unsigned_abs();
+            if i64::from(pid) == program {
+                all.status = i64::from(ended);
+                say(status, &all);
+            }
+        }
+    }
+}
+
+unsafe fn say(status: RawFd, word: &Word) {
+    // SAFETY: a pipe takes so few bytes at once; nobody may read it any more.
+    unsafe {
+        libc::write(status, std::ptr::from_ref(word).cast(), WORD);
+    }
+}
+
+fn microseconds(time: libc::timeval) -> u64 {
+    time.tv_sec.unsigned_abs() * 1_000_000 + time.tv_usec.unsigned_abs()
+}
+
+/// Closes everything of the parent's but these, and its three streams, which
+/// are closed when the program has them.
+unsafe fn close_between(keep: &[RawFd]) {
+    let mut from = 3;
+    for &kept in keep {
+        if kept > from {
+            // SAFETY: descriptors of this process's own table.
+            unsafe { libc::syscall(libc::SYS_close_range, from, kept - 1, 0) };
+        }
+        from = from.max(kept + 1);
+    }
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_close_range, from, libc::c_uint::MAX, 0) };
+}

@@ -1,0 +1,212 @@
+//! What the processes of one run use together, and what happens when that is
+//! more than they may. Never waits for a process.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use jobcell_plugin_host::bindings::types::Failure;
+use jobcell_plugin_host::{RunLimits, failure};
+
+use crate::system::View;
+use crate::usage::{Cap, Caps, Sample, Usage};
+
+/// After how long a process is looked at first. Each further pause is longer.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+/// The longest pause where memory or processor time is bounded.
+const OFTEN: Duration = Duration::from_millis(100);
+/// The longest pause elsewhere.
+const SELDOM: Duration = Duration::from_millis(500);
+
+/// The figures of a run.
+pub(crate) struct Meter {
+    caps: Caps,
+    children: Mutex<Vec<Counted>>,
+    passed: OnceLock<Cap>,
+    left: OnceLock<String>,
+}
+
+/// One process with its descendants.
+struct Counted {
+    /// None once it has ended.
+    view: Option<View>,
+    last: Sample,
+    peak: Sample,
+}
+
+impl Meter {
+    pub(crate) fn new(caps: Caps) -> Self {
+        Self {
+            caps,
+            children: Mutex::default(),
+            passed: OnceLock::new(),
+            left: OnceLock::new(),
+        }
+    }
+
+    pub(crate) const fn caps(&self) -> Caps {
+        self.caps
+    }
+
+    /// Begins to count a process, and says which one it is.
+    pub(crate) fn add(&self, view: View) -> usize {
+        let mut children = self.lock();
+        children.push(Counted {
+            view: Some(view),
+            last: Sample::default(),
+            peak: Sample {
+                processes: 1,
+                ..Sample::default()
+            },
+        });
+        children.len() - 1
+    }
+
+    /// Looks at a process now and then, until a bound is passed.
+    pub(crate) async fn watch(self: Arc<Self>, child: usize) {
+        let longest = if self.caps.are_tight() { OFTEN } else { SELDOM };
+        let mut pause = FIRST_LOOK;
+        loop {
+            tokio::time::sleep(pause).await;
+            let Some(view) = self.view(child) else { return };
+            self.note(child, view.sample());
+            if self.passed.get().is_some() {
+                return;
+            }
+            pause = (pause * 5 / 4).min(longest);
+        }
+    }
+
+    /// Counts what a process used in the end, and gives it back with what was
+    /// seen besides.
+    pub(crate) fn ended(&self, child: usize, usage: Usage) -> Usage {
+        let peak = {
+            let mut children = self.lock();
+            let Some(counted) = children.get_mut(child) else {
+                return usage;
+            };
+            counted.view = None;
+            counted.peak
+        };
+        let usage = usage.with(peak);
+        self.note(
+            child,
+            Sample {
+                cpu_time: usage.cpu_time,
+                ..Sample::default()
+            },
+        );
+        usage
+    }
+
+    /// Notes what is there although it was killed.
+    pub(crate) fn could_not_end(&self, left: String) {
+        // One sentence is enough; the first is nearest to the cause.
+        drop(self.left.set(left));
+    }
+
+    /// What is there although it was killed.
+    pub(crate) fn left(&self) -> Option<&str> {
+        self.left.get().map(String::as_str)
+    }
+
+    /// The bound that the run passed.
+    pub(crate) fn passed(&self) -> Option<Cap> {
+        self.passed.get().copied()
+    }
+
+    /// Takes a sample in, and ends the run's processes when together they use
+    /// more than they may.
+    pub(crate) fn note(&self, child: usize, sample: Sample) {
+        let mut children = self.lock();
+        if let Some(counted) = children.get_mut(child) {
+            counted.last = sample;
+            counted.peak = highest(counted.peak, sample);
+        }
+        let together = children.iter().map(|one| one.last).fold(sample.none(), sum);
+        let Some(passed) = self.caps.passed(&together) else {
+            return;
+        };
+        if self.passed.set(passed).is_ok() {
+            let views = children.iter().filter_map(|one| one.view.as_ref());
+            views.for_each(View::kill);
+        }
+    }
+
+    fn view(&self, child: usize) -> Option<View> {
+        self.lock().get(child)?.view.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Counted>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sample {
+    /// Nothing used, but what was refused stays refused.
+    fn none(self) -> Self {
+        Self {
+            refused: self.refused,
+            ..Self::default()
+        }
+    }
+}
+
+fn sum(one: Sample, other: Sample) -> Sample {
+    Sample {
+        cpu_time: one.cpu_time + other.cpu_time,
+        memory: one.memory + other.memory,
+        processes: one.processes.saturating_add(other.processes),
+        refused: one.refused.or(other.refused),
+    }
+}
+
+fn highest(one: Sample, other: Sample) -> Sample {
+    Sample {
+        cpu_time: one.cpu_time.max(other.cpu_time),
+        memory: one.memory.max(other.memory),
+        processes: one.processes.max(other.processes),
+        refused: one.refused.or(other.refused),
+    }
+}
+
+/// The bounds of a run's processes.
+pub(crate) fn caps(limits: &RunLimits) -> Caps {
+    Caps {
+        memory: limits.process_memory.map(|bound| bound.value),
+        cpu_time: limits.process_cpu_time.map(|bound| bound.value),
+        processes: Some(limits.process_tree.value),
+        open_files: limits.open_files.map(|bound| bound.value),
+    }
+}
+
+/// A passed bound as the contract's failure.
+pub(crate) fn failure(limits: &RunLimits, cap: Cap) -> Failure {
+    let by_job = |by_job: bool, job, admin| if by_job { job } else { admin };
+    match cap {
+        Cap::Memory => {
+            let bound = limits.process_memory.unwrap_or_default();
+            let setting = by_job(bound.by_job, "job.limits.memory", "limits.processMemory");
+            failure::limit("process.memory", bytes(bound.value), setting)
+        }
+        Cap::CpuTime => {
+            let bound = limits.process_cpu_time.unwrap_or_default();
+            let setting = by_job(bound.by_job, "job.limits.cpuTime", "limits.processCpuTime");
+            let value = format!("{} s", bound.value.as_secs_f64());
+            failure::limit("process.cpu-time", value, setting)
+        }
+        Cap::Processes => {
+            let bound = limits.process_tree;
+            let setting = by_job(bound.by_job, "job.limits.processes", "limits.processTree");
+            let value = format!("{} processes at a time", bound.value);
+            failure::limit("process.count", value, setting)
+        }
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    if bytes.is_multiple_of(1 << 20) {
+        format!("{} MiB", bytes >> 20)
+    } else {
+        format!("{bytes} bytes")
+    }
+}

@@ -1,0 +1,10 @@
+//! Real processes: their output, their end, their bounds, and that nothing
+//! outlives a run.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod bounds;
+mod ending;
+mod leftovers;
+mod streams;
+mod support;

@@ -1,0 +1,167 @@
+//! What goes into processes and comes out of them.
+
+use std::future::Future;
+
+use jobcell_host_process::{Child, Exit, Launch, Program, Sink};
+use jobcell_model::OutputStream;
+use jobcell_plugin_host::EffectGate;
+use jobcell_plugin_host::bindings::types::Failure;
+
+use crate::support::{Held, Run, in_both, shell};
+
+in_both! {
+async fn exit_codes_and_signals_are_told_apart(held: Held) {
+    assert_eq!(Run::new(held).output(&shell("exit 0")).await.0, Exit::Code(0));
+    assert_eq!(Run::new(held).output(&shell("exit 3")).await.0, Exit::Code(3));
+    assert_eq!(Run::new(held).output(&shell("kill -9 $$")).await.0, Exit::Signal(9));
+}
+
+async fn both_streams_are_kept_and_input_is_delivered(held: Held) {
+    let mut launch = shell("cat; echo out; echo err >&2");
+    launch.stdin = "ä in\n".into();
+    let run = Run::new(held);
+    let scope = run.scope.clone();
+    run.start(&launch).await
+        .wait()
+        .await
+        .unwrap();
+    let (output, summary) = scope.output().take();
+    assert_eq!(
+        output.text_of(|stream| stream == OutputStream::Stdout),
+        "ä in\nout\n"
+    );
+    assert_eq!(
+        output.text_of(|stream| stream == OutputStream::Stderr),
+        "err\n"
+    );
+    assert_eq!((summary.stdout_bytes, summary.stderr_bytes), (10, 4));
+}
+
+async fn input_that_nobody_reads_holds_nothing_up(held: Held) {
+    let mut launch = shell("exit 0");
+    launch.stdin = vec![b'x'; 4 << 20];
+    assert_eq!(Run::new(held).output(&launch).await.0, Exit::Code(0));
+}
+
+async fn the_environment_holds_only_what_was_granted(held: Held) {
+    let mut launch = shell("/usr/bin/env");
+    launch.program = Program::open("/usr/bin/env".as_ref(), None).unwrap();
+    launch.arguments.clear();
+    launch.environment = vec![("A".into(), "b c".into())];
+    assert_eq!(Run::new(held).output(&launch).await.1, "A=b c\n");
+}
+
+async fn a_plugin_reads_what_is_piped_in_pieces_of_its_size(held: Held) {
+    let mut launch = shell("printf 12345; echo e >&2");
+    launch.stdout = Sink::Pipe;
+    launch.stderr = Sink::Tee;
+    let run = Run::new(held);
+    let scope = run.scope.clone();
+    let mut child = run.start(&launch).await;
+    let mut read = Vec::new();
+    while let Some(piece) = child.read(OutputStream::Stdout, 2).await.unwrap() {
+        assert!(piece.len() <= 2);
+        read.extend(piece);
+    }
+    assert_eq!(read, b"12345");
+    assert_eq!(
+        child
+            .read(OutputStream::Stderr, 100)
+            .await
+            .unwrap()
+            .unwrap(),
+        b"e\n"
+    );
+    child.wait().await.unwrap();
+    assert_eq!(scope.output().take().0.text(), "e\n");
+}
+
+async fn a_piped_stream_that_nobody_reads_holds_nothing_up(held: Held) {
+    let mut launch = shell("head -c 5000000 /dev/zero");
+    launch.stdout = Sink::Pipe;
+    assert_eq!(Run::new(held).output(&launch).await.0, Exit::Code(0));
+}
+
+async fn a_flood_is_bounded_in_memory(held: Held) {
+    let run = Run::new(held);
+    let scope = run.scope.clone();
+    let mut child = run.start(&shell("head -c 200000000 /dev/zero")).await;
+    child.wait().await.unwrap();
+    let (output, summary) = scope.output().take();
+    let kept: usize = output.chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+    assert_eq!(kept, 2 << 20);
+    assert_eq!(summary.dropped_bytes, 200_000_000 - (2 << 20));
+}
+
+async fn nothing_starts_before_the_start_is_durable(held: Held) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("acted");
+    let (opener, gate) = EffectGate::closed();
+    let run = Run::gated(held, gate, |_| {});
+    let launch = shell(&format!("echo x > {}", file.display()));
+    let mut starting = Box::pin(Child::start(&launch, &run.place));
+    for _ in 0..100 {
+        let polled = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(starting.as_mut().poll(context).is_pending())
+        });
+        assert!(polled.await);
+        tokio::task::yield_now().await;
+    }
+    assert!(!file.exists());
+    opener.settle(true);
+    starting.await.unwrap().wait().await.unwrap();
+    assert!(file.exists());
+}
+
+async fn what_can_not_be_started_says_why(held: Held) {
+    let reason = async |launch: Launch| {
+        let run = Run::new(held);
+        let refused = Child::start(&launch, &run.place).await.err().unwrap();
+        drop(run);
+        match refused {
+            Failure::Other(detail) | Failure::NotFound(detail) | Failure::Invalid(detail) => {
+                detail.message
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let broken = tempfile::tempdir().unwrap();
+    let script = broken.path().join("tool");
+    std::fs::write(&script, "#!/nowhere/interpreter\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut missing = shell("");
+    missing.program = Program::open(&script, None).unwrap();
+    assert!(reason(missing).await.contains("interpreter in its first line"));
+    let garbage = broken.path().join("garbage");
+    std::fs::write(&garbage, "no program").unwrap();
+    std::fs::set_permissions(&garbage, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut unknown = shell("");
+    unknown.program = Program::open(&garbage, None).unwrap();
+    assert!(reason(unknown).await.contains("Exec format error"));
+    let mut folder = shell("");
+    folder.working_directory = "/nowhere".into();
+    assert!(reason(folder).await.contains("/nowhere"));
+    let mut nul = shell("");
+    nul.arguments.push("a\0b".into());
+    assert!(reason(nul).await.contains("NUL"));
+    let mut variable = shell("");
+    variable.environment.push(("A=B".into(), "c".into()));
+    assert!(reason(variable).await.contains("A=B"));
+    let mut long = shell("");
+    long.arguments.push("x".repeat(1 << 20).into());
+    assert!(reason(long).await.contains("too long"));
+}
+
+async fn a_slow_plugin_loses_nothing_of_a_process_that_ended(held: Held) {
+    let mut launch = shell("head -c 300000 /dev/zero");
+    launch.stdout = Sink::Pipe;
+    let run = Run::new(held);
+    let mut child = run.start(&launch).await;
+    let mut length = 0;
+    while let Some(piece) = child.read(OutputStream::Stdout, 1000).await.unwrap() {
+        length += piece.len();
+    }
+    assert_eq!(length, 300_000);
+}
+
+}
