@@ -5,7 +5,9 @@
 mod harness;
 
 mod command_line;
+mod commands;
 mod commit_points;
+mod containment;
 mod crash;
 mod malformed;
 mod processes;

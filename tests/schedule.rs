@@ -309,7 +309,7 @@ fn explain_lists_instants_for_people_and_for_programs() {
 fn what_has_no_effect_yet_is_said_when_it_is_stored() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"));
-    let yaml = "id: a\nname: A\ntype: SQL\nquery: SELECT 1\nlimits: {memory: 1 GiB}\n\
+    let yaml = "id: a\nname: A\ntype: SQL\nquery: SELECT 1\n\
                 notifications: {onFailure: [ops@example.com]}\n";
     let created = server.send("POST", "/api/v2/jobs", "application/yaml", yaml.as_bytes());
     assert_eq!(created.status, 201, "{}", created.text);
@@ -321,7 +321,7 @@ fn what_has_no_effect_yet_is_said_when_it_is_stored() {
         .filter(|warning| warning["code"] == "no_effect")
         .map(|warning| &warning["pointer"])
         .collect();
-    assert_eq!(places, ["/limits", "/notifications"], "{warnings}");
+    assert_eq!(places, ["/notifications"], "{warnings}");
     let excluded = "id: b\nname: B\ntype: SQL\nquery: SELECT 1\n\
         schedule: {type: cron, expression: '@daily', exclude: [holidays]}\n";
     let refused = server.send(

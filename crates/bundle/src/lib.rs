@@ -16,7 +16,11 @@ macro_rules! component {
     };
 }
 
-static JOB_TYPES: [BundledPlugin; 2] = [
+static JOB_TYPES: [BundledPlugin; 3] = [
+    BundledPlugin {
+        name: "command",
+        component: component!("jobcell_plugin_command.wasm"),
+    },
     BundledPlugin {
         name: "powershell",
         component: component!("jobcell_plugin_powershell.wasm"),

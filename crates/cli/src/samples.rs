@@ -39,4 +39,6 @@ pub(crate) const ALL: &[Sample] = &[
     ),
     sample!("sql-inventory-report", "sql-inventory-report.yaml", None),
     sample!("sql-check", "sql-check.yaml", None),
+    sample!("command-disk-report", "command-disk-report.yaml", None),
+    sample!("command-program", "command-program.yaml", None),
 ];

@@ -308,10 +308,7 @@ pub(crate) fn configuration_text(document: &JobDocument) -> String {
 /// is to know.
 fn without_effect(document: &JobDocument) -> Vec<Problem> {
     let spec = &document.spec;
-    let written = [
-        ("/limits", !spec.limits.is_empty()),
-        ("/notifications", spec.notifications.is_some()),
-    ];
+    let written = [("/notifications", spec.notifications.is_some())];
     let written = written.into_iter().filter(|(_, there)| *there);
     written
         .map(|(pointer, _)| {

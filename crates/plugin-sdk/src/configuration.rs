@@ -32,6 +32,17 @@ pub fn warning(pointer: &str, message: impl Into<String>) -> Problem {
     finding(Severity::Warning, pointer, message.into())
 }
 
+/// Whether a path is absolute on one of the systems: a job may be checked on
+/// another one than it runs on.
+#[must_use]
+pub fn is_absolute(path: &str) -> bool {
+    let drive = path
+        .as_bytes()
+        .get(1..3)
+        .is_some_and(|rest| rest[0] == b':' && b"\\/".contains(&rest[1]));
+    path.starts_with('/') || path.starts_with("\\\\") || drive
+}
+
 impl Problem {
     /// The same with how to put it right.
     #[must_use]
@@ -65,6 +76,16 @@ mod tests {
     #[derive(Debug, PartialEq, serde::Deserialize)]
     struct Keys {
         name: String,
+    }
+
+    #[test]
+    fn paths_of_both_systems_are_absolute() {
+        for path in ["/a", "C:\\a", "c:/a", "\\\\server\\share"] {
+            assert!(is_absolute(path), "{path}");
+        }
+        for path in ["a", "./a", "C:a", "", "C:"] {
+            assert!(!is_absolute(path), "{path}");
+        }
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub mod failure;
 pub mod log;
 pub mod output;
 pub mod parameters;
+pub mod program;
 pub mod steps;
 
 #[doc(hidden)]

@@ -13,16 +13,29 @@ pub(crate) struct Unfit {
     pub(crate) reason: &'static str,
 }
 
-/// The arguments before a script's own.
-pub(crate) fn fixed<'a>(policy: &'a str, script: &'a str) -> [&'a str; 6] {
-    [
-        "-NoProfile",
-        "-NonInteractive",
-        "-ExecutionPolicy",
-        policy,
-        "-File",
-        script,
-    ]
+/// The arguments before a script's own. An execution policy means something on
+/// Windows alone.
+pub(crate) fn fixed<'a>(tool: &str, policy: &'a str, script: &'a str) -> Vec<&'a str> {
+    let mut fixed = vec!["-NoProfile", "-NonInteractive"];
+    if tool.to_ascii_lowercase().ends_with(".exe") {
+        fixed.extend(["-ExecutionPolicy", policy]);
+    }
+    fixed.extend(["-File", script]);
+    fixed
+}
+
+/// Whether PowerShell takes this for the name of a parameter.
+pub(crate) fn check_name(name: &str) -> Result<(), Unfit> {
+    let plain = name.chars().enumerate().all(|(index, character)| {
+        character == '_' || character.is_alphabetic() || index > 0 && character.is_alphanumeric()
+    });
+    if !name.is_empty() && plain {
+        return Ok(());
+    }
+    Err(Unfit {
+        name: name.to_owned(),
+        reason: "its name is no PowerShell name: use letters, digits and `_`",
+    })
 }
 
 /// The arguments of one parameter: none for null.
@@ -33,12 +46,7 @@ pub(crate) fn parameter(name: &str, value: &Value) -> Result<Vec<String>, Unfit>
             reason,
         })
     };
-    let plain = name.chars().enumerate().all(|(index, character)| {
-        character == '_' || character.is_alphabetic() || index > 0 && character.is_alphanumeric()
-    });
-    if name.is_empty() || !plain {
-        return unfit("its name is no PowerShell name: use letters, digits and `_`");
-    }
+    check_name(name)?;
     let value = match value {
         Value::Null => return Ok(Vec::new()),
         Value::Bool(true) => return Ok(vec![format!("-{name}:$true")]),
@@ -46,7 +54,7 @@ pub(crate) fn parameter(name: &str, value: &Value) -> Result<Vec<String>, Unfit>
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.clone(),
         Value::Array(_) | Value::Object(_) => {
-            return unfit("`-File` carries no lists and mappings: write it as one text");
+            return unfit("`-File` carries no lists and mappings");
         }
     };
     if value.contains('\0') {
@@ -123,18 +131,15 @@ mod tests {
     }
 
     #[test]
-    fn the_script_comes_after_file() {
-        let arguments = fixed("RemoteSigned", "/s.ps1");
+    fn a_policy_is_passed_where_it_means_something() {
+        let fixed = |tool| super::fixed(tool, "RemoteSigned", "/s.ps1").join(" ");
         assert_eq!(
-            arguments,
-            [
-                "-NoProfile",
-                "-NonInteractive",
-                "-ExecutionPolicy",
-                "RemoteSigned",
-                "-File",
-                "/s.ps1"
-            ]
+            fixed("/usr/bin/pwsh"),
+            "-NoProfile -NonInteractive -File /s.ps1"
+        );
+        assert_eq!(
+            fixed("C:\\PowerShell.EXE"),
+            "-NoProfile -NonInteractive -ExecutionPolicy RemoteSigned -File /s.ps1"
         );
     }
 }

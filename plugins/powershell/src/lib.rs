@@ -3,7 +3,9 @@
 
 mod command_line;
 mod configuration;
+mod error_text;
 mod run;
+mod typed;
 
 use jobcell_plugin_sdk::job_type::{Completion, Description, Guest, Requirement};
 use jobcell_plugin_sdk::types::{Failure, Problem};

@@ -18,8 +18,9 @@ const WANTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
 /// The most processes whose memory is looked at in one sample.
 const LOOKED_AT: usize = 2_000;
 
-/// Where cgroups of runs are made.
-#[derive(Debug, Clone)]
+/// Where cgroups of runs are made. Removed when it is dropped, unless another
+/// process has runs there.
+#[derive(Debug)]
 pub(crate) struct Root {
     folder: PathBuf,
     /// This process, as cgroups name their maker.
@@ -68,7 +69,16 @@ impl Root {
     /// Makes the cgroup of the process of this number in an execution.
     pub(crate) fn make(&self, execution: &str, number: u32) -> io::Result<Cgroup> {
         let name = format!("{execution}.{number}@{}", self.owner);
-        Cgroup::make(self.folder.join(name))
+        let path = self.folder.join(name);
+        match Cgroup::make(path.clone()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Another process was the last one here, and tidied up.
+                make(&self.folder).map_err(io::Error::other)?;
+                hand_down(&self.folder);
+                Cgroup::make(path)
+            }
+            made => made,
+        }
     }
 
     /// All cgroups that an earlier process left here.
@@ -78,6 +88,13 @@ impl Root {
             owner.is_some_and(|owner| owner != self.owner && !lives(owner))
         };
         existing(&self.folder, orphaned)
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        // Where it is in use, it stays.
+        drop(fs::remove_dir(&self.folder));
     }
 }
 

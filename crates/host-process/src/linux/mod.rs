@@ -36,7 +36,7 @@ const IN_CGROUP: &str = "cgroup:";
 const BEHIND_SHIM: &str = "process:";
 
 /// How processes are held together on this machine.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Containment {
     Cgroups(Root),
     /// With the reason why not in cgroups.
