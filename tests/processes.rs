@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use crate::harness::{Server, ServerOptions, eventually};
@@ -169,4 +171,119 @@ fn a_process_without_a_folder_works_in_its_runs_own() {
     let place = ran["output"].as_str().unwrap().trim();
     assert!(place.contains("/scratch/run-"), "{ran}");
     assert!(!Path::new(place).exists(), "it goes with the run");
+}
+
+/// A text in the double quotes of YAML 1.2, whatever it holds.
+fn quoted(text: &str) -> String {
+    let escaped = text.chars().map(|character| match character {
+        '"' | '\\' => format!("\\{character}"),
+        ' '..='~' => character.to_string(),
+        other => format!("\\U{:08X}", u32::from(other)),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
+}
+
+/// Texts that shells, PowerShell or command lines could take for something else.
+fn values() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => proptest::char::any().prop_filter("no NUL", |one| *one != '\0').prop_map(String::from),
+        3 => proptest::sample::select(vec![
+            "'", "\"", "`", "$", "$(id)", "${x}", "@(1)", ";", "|", "&", "-", "--", "-File", ":", ",",
+            " ", "  ", "\t", "\n", "\r\n", "\\", "\\\"", "%PATH%", "\u{2018}", "\u{201c}", "\u{2013}",
+            "$true", "#", "<", ">", "^", "!", "{", "}", "é", "😀", "\u{feff}",
+        ]).prop_map(str::to_owned),
+        1 => "[a-zA-Z0-9]{1,8}",
+    ];
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+#[test]
+fn whatever_a_parameter_holds_arrives_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    let mut runner = TestRunner::new(Config {
+        cases: 200,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let checked = runner.run(&(values(), values()), |(first, second)| {
+        let yaml = format!(
+            "id: p\nname: P\ntype: PowerShell\nexecutionMode: inline\ninlineScript: |\n  \
+             param([string]$First, [string]$Second)\n  Write-Output \"$First\"\n  Write-Output \"$Second\"\n\
+             parameters:\n  First: {}\n  Second: {}\n",
+            quoted(&first),
+            quoted(&second)
+        );
+        server.create(&yaml);
+        let ran = server.post("/api/v2/jobs/p/run").json();
+        server.delete("/api/v2/jobs/p");
+        prop_assert_eq!(&ran["success"], true, "{}", ran);
+        prop_assert_eq!(&ran["output"], &format!("{first}\n{second}\n"));
+        Ok(())
+    });
+    checked.unwrap();
+}
+
+#[test]
+fn lists_and_mappings_go_by_a_file_and_never_by_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    let script = folder.path().join("job.ps1");
+    fs::write(
+        &script,
+        "param([string[]]$Names, [hashtable]$More)\nWrite-Output \"$($Names.Count) $($More.Key)\"\n",
+    )
+    .unwrap();
+    let script = fs::canonicalize(script).unwrap();
+    server.create(&script_job(
+        &script,
+        "parameters:\n  Names: [\"a b\", \"$(id) </S>\", \"\"]\n  More: {Key: 5}\n",
+    ));
+    let ran = server.post("/api/v2/jobs/s/run").json();
+    assert_eq!(ran["success"], true, "{ran}");
+    let output = ran["output"].as_str().unwrap();
+    if crate::harness::powershell() != crate::harness::stand_in() {
+        assert_eq!(output.trim(), "3 5");
+        return;
+    }
+    // The stand-in shows what it was given.
+    assert!(
+        output.contains("& $JobcellCall['Script'] @JobcellParameters"),
+        "{output}"
+    );
+    assert!(
+        output.contains(&format!("<S N=\"Value\">{}</S>", script.display())),
+        "{output}"
+    );
+    assert!(
+        output.contains("<LST><S>a b</S><S>$(id) &lt;/S&gt;</S><S></S></LST>"),
+        "{output}"
+    );
+    assert!(output.contains("<I32 N=\"Value\">5</I32>"), "{output}");
+}
+
+#[test]
+fn the_message_of_a_terminating_error_is_the_runs_error_and_its_stream_is_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let frame = "printf 'Exception: /s.ps1:1\\nLine |\\n   1 |  throw 1\\n     |  ~~~\\n     | no space left\\n' >&2; echo fine; exit 1";
+    let server = server(folder.path(), frame, "");
+    server.create(INLINE);
+    let ran = server.post("/api/v2/jobs/s/run").json();
+    assert_eq!(
+        ran["error"], "the script ended with exit code 1: no space left",
+        "{ran}"
+    );
+    let id = ran["execution_id"].as_str().unwrap();
+    let log = |stream: &str| {
+        server
+            .get(&format!("/api/v2/executions/{id}/log?stream={stream}"))
+            .text
+    };
+    assert_eq!(log("stdout"), "fine\n");
+    assert!(log("stderr").starts_with("Exception: /s.ps1:1\n"));
+    // Errors alone do not make it fail: the exit code decides.
+    let folder = tempfile::tempdir().unwrap();
+    let server = crate::processes::server(folder.path(), "echo trouble >&2; exit 0", "");
+    server.create(INLINE);
+    assert_eq!(server.post("/api/v2/jobs/s/run").json()["success"], true);
 }

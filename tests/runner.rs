@@ -1,6 +1,10 @@
 //! Black-box tests: each starts the real binary and looks at what a person or
 //! a client would see. What can be shown at a lower border is tested there.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![expect(
+    clippy::print_stdout,
+    reason = "what was left out or measured is to be seen"
+)]
 
 mod harness;
 

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use jobcell_plugin_host::bindings::types::Failure;
-use jobcell_plugin_host::{codes, not_found, unavailable};
+#[cfg(unix)]
+use jobcell_plugin_host::not_found;
+use jobcell_plugin_host::{codes, unavailable};
 
 /// A user of this system, by its numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 //! own that the run owns and that ends with it. Never knows a job type.
 
 mod capability;
+#[cfg(any(windows, test))]
+mod decode;
 mod host;
 mod identity;
 mod meter;
@@ -14,9 +16,13 @@ mod usage;
 #[cfg(target_os = "linux")]
 #[path = "linux/mod.rs"]
 mod system;
-#[cfg(not(target_os = "linux"))]
-#[path = "unsupported.rs"]
+#[cfg(windows)]
+#[path = "windows/mod.rs"]
 mod system;
+#[cfg(not(any(target_os = "linux", windows)))]
+compile_error!(
+    "processes can be held together on Linux and Windows; another system needs its own `system`"
+);
 
 pub use capability::{ProcessCapability, ProcessConfig};
 pub use program::{Hash, HashError, Program, ProgramError};

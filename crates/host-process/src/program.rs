@@ -73,9 +73,17 @@ pub enum ProgramError {
 #[derive(Debug, Clone)]
 pub struct Program {
     path: PathBuf,
+    #[cfg_attr(
+        windows,
+        expect(
+            dead_code,
+            reason = "there it is run by its path, and can't be changed while it is open"
+        )
+    )]
     /// What is run; a script without a hash is run by its path, because its
     /// interpreter opens that again by itself.
     file: Option<Arc<File>>,
+    #[cfg_attr(windows, expect(dead_code, reason = "there are none of this kind"))]
     is_script: bool,
 }
 

@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+#[cfg(windows)]
+use crate::decode::Decoder;
 use crate::identity::Identity;
 use crate::meter::{self, Meter};
 use crate::program::Program;
@@ -65,6 +67,10 @@ pub struct Launch {
     pub stdout: Sink,
     /// Where its standard error goes.
     pub stderr: Sink,
+    #[cfg_attr(
+        windows,
+        expect(dead_code, reason = "there no process can be somebody else")
+    )]
     /// Who it is to be, where that is not who we are.
     pub(crate) identity: Option<Identity>,
 }
@@ -432,11 +438,22 @@ async fn drain(
 ) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = vec![0; PIECE];
-    while let Ok(length) = pipe.read(&mut buffer).await {
-        if length == 0 {
+    #[cfg(windows)]
+    let mut decoder = crate::system::decoder();
+    loop {
+        let length = pipe.read(&mut buffer).await.unwrap_or(0);
+        let piece = &buffer[..length];
+        #[cfg(windows)]
+        let decoded = match (length, &mut decoder) {
+            (0, decoder) => decoder.take().map(Decoder::finish).unwrap_or_default(),
+            (_, Some(decoder)) => decoder.push(piece),
+            (_, None) => piece.to_vec(),
+        };
+        #[cfg(windows)]
+        let piece = &decoded[..];
+        if length == 0 && piece.is_empty() {
             return;
         }
-        let piece = &buffer[..length];
         if matches!(sink, Sink::Output | Sink::Tee) {
             scope.output().write(stream, piece);
         }
@@ -444,6 +461,9 @@ async fn drain(
             && sender.send(piece.to_vec()).await.is_err()
         {
             reader = None;
+        }
+        if length == 0 {
+            return;
         }
     }
 }

@@ -152,6 +152,43 @@ async fn what_can_not_be_started_says_why(held: Held) {
     assert!(reason(long).await.contains("too long"));
 }
 
+async fn what_was_opened_is_run_whatever_its_path_leads_to_later(held: Held) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tool");
+    std::fs::copy("/bin/sh", &path).unwrap();
+    let mut launch = shell("echo right; echo $0");
+    launch.program = Program::open(&path, None).unwrap();
+    let other = folder.path().join("other");
+    std::fs::copy("/bin/false", &other).unwrap();
+    std::fs::rename(&other, &path).unwrap();
+    let (exit, said) = Run::new(held).output(&launch).await;
+    let expected = format!("right\n{}\n", path.display());
+    assert_eq!((exit, said), (Exit::Code(0), expected));
+}
+
+async fn a_pinned_script_is_run_as_it_was_checked(held: Held) {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let path = write("tool", "#!/bin/sh\necho right\n");
+    let hash = "d7a1fbd0b2c6e8d4a9a2a8f0a7f6bd1a0a7b8cf0a3b6a9d1a8e9f3c8b5a4d3e2";
+    let wrong = Program::open(&path, Some(hash.parse().unwrap())).unwrap_err();
+    let found = wrong.to_string();
+    let found = found.split("SHA-256 ").nth(1).unwrap()[..64].parse().unwrap();
+    let mut launch = shell("");
+    launch.arguments.clear();
+    launch.program = Program::open(&path, Some(found)).unwrap();
+    let other = write("other", "#!/bin/sh\necho wrong\n");
+    std::fs::rename(&other, &path).unwrap();
+    let (exit, said) = Run::new(held).output(&launch).await;
+    assert_eq!((exit, said.as_str()), (Exit::Code(0), "right\n"));
+}
+
 async fn a_slow_plugin_loses_nothing_of_a_process_that_ended(held: Held) {
     let mut launch = shell("head -c 300000 /dev/zero");
     launch.stdout = Sink::Pipe;
