@@ -58,7 +58,7 @@ pub(crate) async fn recorded(
     let started = Instant::now();
     let (opener, gate) = EffectGate::closed();
     let admission = admit(&shared, &job, execution.clone(), ticket.waited);
-    let request = run_request(&shared, &job, &execution, live.token(), gate);
+    let request = run_request(&shared, &job, &execution, &live, gate);
     let admission = async {
         let result = admission.await;
         opener.settle(result.is_ok());
@@ -259,7 +259,7 @@ fn run_request(
     shared: &Shared,
     job: &PreparedJob,
     execution: &Execution,
-    cancel: CancellationToken,
+    live: &LiveRun,
     gate: EffectGate,
 ) -> RunRequest {
     let attributes = [
@@ -286,9 +286,9 @@ fn run_request(
         environment: job.spec.environment.clone(),
         timeout: job.spec.timeout,
         limits: shared.limits.clone(),
-        cancel,
+        cancel: live.token(),
         gate,
-        observer: None,
+        observer: Some(live.observer()),
     }
 }
 
