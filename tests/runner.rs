@@ -16,4 +16,5 @@ mod seed_guide;
 mod shutdown;
 mod sql;
 mod storage;
+mod stream;
 mod tidy;
