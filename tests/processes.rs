@@ -2,23 +2,19 @@
 //! and what became of it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use crate::harness::{Server, ServerOptions, eventually};
+use crate::harness::{Server, ServerOptions, eventually, shell_tool};
 
 /// A server whose PowerShell is this shell script.
 fn server(folder: &Path, script: &str, configuration: &str) -> Server {
-    let tool = folder.join("tool");
-    fs::write(&tool, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
-    let tools = format!("tools: {{powershell: {}}}\n{configuration}", tool.display());
+    let tools = shell_tool(folder, script);
     let options = ServerOptions {
-        configuration: Some(tools),
+        configuration: Some(tools + configuration),
         ..ServerOptions::default()
     };
     Server::start_with(&folder.join("data"), options)

@@ -22,4 +22,5 @@ mod seed_guide;
 mod shutdown;
 mod sql;
 mod storage;
+mod stream;
 mod tidy;

@@ -3,6 +3,7 @@
 
 mod server;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -52,6 +53,15 @@ pub(crate) fn powershell() -> PathBuf {
 /// The executable that only checks how PowerShell is called.
 pub(crate) fn stand_in() -> PathBuf {
     repository().join("tests/fixtures/pwsh-stand-in")
+}
+
+/// A configuration whose PowerShell is this shell script.
+pub(crate) fn shell_tool(folder: &Path, script: &str) -> String {
+    let tool = folder.join("tool");
+    std::fs::write(&tool, format!("#!/bin/sh\n{script}\n")).expect("it can be written");
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&tool, executable).expect("it is ours");
+    format!("tools: {{powershell: {}}}\n", tool.display())
 }
 
 fn real_powershell() -> Option<PathBuf> {

@@ -109,6 +109,14 @@ impl Server {
         reply(self.agent.get(format!("{}{path}", self.url)).call())
     }
 
+    /// The body of a `GET` as it comes.
+    pub(crate) fn open(&self, path: &str) -> impl Read + use<> {
+        let response = self.agent.get(format!("{}{path}", self.url)).call();
+        let response = response.unwrap_or_else(|error| panic!("no reply: {error}"));
+        assert_eq!(response.status().as_u16(), 200);
+        response.into_body().into_reader()
+    }
+
     /// `DELETE` of a path.
     pub(crate) fn delete(&self, path: &str) -> Reply {
         reply(self.agent.delete(format!("{}{path}", self.url)).call())

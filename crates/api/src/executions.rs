@@ -15,6 +15,7 @@ use crate::body::OptionalBody;
 use crate::error::ApiError;
 use crate::extract::{ExecutionPath, Parameters, bad_parameter};
 use crate::jobs::ACTOR;
+use crate::plain::{self, Ansi};
 use crate::views::{ExecutionView, OutputText, Reply, VERSION};
 
 /// Says with a log whether more of it is to come.
@@ -51,7 +52,12 @@ async fn log(
     ExecutionPath(id): ExecutionPath,
     mut parameters: Parameters,
 ) -> Result<impl IntoResponse, ApiError> {
-    let text = wanted_streams(&mut parameters)?;
+    let wanted = wanted_streams(&mut parameters)?;
+    let ansi = Ansi::wanted(&mut parameters)?;
+    let text = |output: &RunOutput| match ansi {
+        Ansi::Keep => wanted.text(output),
+        Ansi::Strip => plain::text_of(output, |stream| wanted.has(stream)),
+    };
     let (execution, output) = found(&api, id).await?;
     let headers = [
         (
@@ -70,15 +76,36 @@ async fn log(
 }
 
 /// What the caller wants to see of an output: both streams unless it names one.
-fn wanted_streams(parameters: &mut Parameters) -> Result<fn(&RunOutput) -> String, ApiError> {
+#[derive(Clone, Copy)]
+enum Wanted {
+    Both,
+    One(OutputStream),
+    All,
+}
+
+impl Wanted {
+    fn has(self, stream: OutputStream) -> bool {
+        match self {
+            Self::Both => stream != OutputStream::Log,
+            Self::One(one) => stream == one,
+            Self::All => true,
+        }
+    }
+
+    fn text(self, output: &RunOutput) -> String {
+        output.text_of(|stream| self.has(stream))
+    }
+}
+
+fn wanted_streams(parameters: &mut Parameters) -> Result<Wanted, ApiError> {
     let Some(name) = parameters.text("stream")? else {
-        return Ok(RunOutput::text);
+        return Ok(Wanted::Both);
     };
     match name.as_str() {
-        "stdout" => Ok(|output| output.text_of(|stream| stream == OutputStream::Stdout)),
-        "stderr" => Ok(|output| output.text_of(|stream| stream == OutputStream::Stderr)),
-        "log" => Ok(|output| output.text_of(|stream| stream == OutputStream::Log)),
-        "all" => Ok(|output| output.text_of(|_| true)),
+        "stdout" => Ok(Wanted::One(OutputStream::Stdout)),
+        "stderr" => Ok(Wanted::One(OutputStream::Stderr)),
+        "log" => Ok(Wanted::One(OutputStream::Log)),
+        "all" => Ok(Wanted::All),
         _ => Err(bad_parameter(
             "stream",
             &name,
@@ -132,6 +159,6 @@ async fn found(api: &Api, id: ExecutionId) -> Result<(Execution, Option<RunOutpu
     Ok((execution, output))
 }
 
-fn not_found(id: ExecutionId) -> ApiError {
+pub(crate) fn not_found(id: ExecutionId) -> ApiError {
     ApiError::not_found("execution_not_found", format!("there is no run `{id}`"))
 }

@@ -13,10 +13,12 @@ mod history;
 mod job_types;
 mod jobs;
 mod members;
+mod plain;
 mod runs;
 mod samples;
 mod schedules;
 mod server;
+mod stream;
 mod views;
 
 use std::sync::Arc;
@@ -128,6 +130,7 @@ pub fn router(engine: Engine, config: ApiConfig) -> Router {
         .merge(runs::routes())
         .merge(history::routes())
         .merge(executions::routes())
+        .merge(stream::routes())
         .merge(job_types::routes())
         .merge(health::routes());
     framed(routes, api)

@@ -4,10 +4,14 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,6 +27,9 @@ use tower::Service;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most connections at a time; more wait in the system's queue.
 const CONNECTIONS: usize = 4096;
+/// How long a client may take at the shutdown to read the rest of a stream of
+/// events. It would not do so in any time if it does not read at all.
+const STREAM_GRACE: Duration = Duration::from_secs(1);
 /// The pause after a connection could not be taken, for instance because the
 /// process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -41,7 +48,8 @@ pub enum ServeError {
 }
 
 /// Serves until `shutdown`, then takes no more connections, ends those that
-/// idle, and lets requests that go on finish within `drain`.
+/// idle, and lets requests that go on finish within `drain`. Streams of events,
+/// which may last for ever and can be taken up elsewhere, are not waited for.
 ///
 /// # Errors
 /// When connections had to be cut at the end.
@@ -61,7 +69,9 @@ pub async fn serve(
             Some(ended) = connections.join_next() => log_end(ended),
             (slot, stream) = accept(&listener, &slots) => {
                 let watcher = graceful.watcher();
-                connections.spawn(converse(stream, router.clone(), watcher, slot));
+                let shutdown = shutdown.clone();
+                let conversation = converse(stream, router.clone(), watcher, shutdown, slot);
+                connections.spawn(conversation);
             }
         }
     }
@@ -103,23 +113,52 @@ async fn converse(
     stream: TcpStream,
     router: Router,
     watcher: Watcher,
+    shutdown: CancellationToken,
     _slot: Option<OwnedSemaphorePermit>,
 ) {
     let peer = stream.peer_addr().ok();
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }
-    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+    let streams = AtomicBool::new(false);
+    let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
         let reply = router.clone().call(request.map(Body::new));
-        async move { Ok::<_, Infallible>(reply.await.unwrap_or_else(|never| match never {})) }
+        let streams = &streams;
+        async move {
+            let reply = reply.await.unwrap_or_else(|never| match never {});
+            streams.store(is_stream(&reply), Ordering::Relaxed);
+            Ok::<_, Infallible>(reply)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
-        // Clients that go away are everyday events.
-        log_failure(peer, &error);
+    tokio::select! {
+        biased;
+        ended = watcher.watch(connection) => {
+            if let Err(error) = ended {
+                // Clients that go away are everyday events.
+                log_failure(peer, &error);
+            }
+        }
+        () = too_late(&shutdown, &streams) => {
+            tracing::debug!(?peer, "a stream of events was cut: its client did not read");
+        }
+    }
+}
+
+fn is_stream(reply: &Response) -> bool {
+    let stream = HeaderValue::from_static("text/event-stream");
+    reply.headers().get(CONTENT_TYPE) == Some(&stream)
+}
+
+/// Waits until a connection holds up the shutdown by a stream of events.
+async fn too_late(shutdown: &CancellationToken, streams: &AtomicBool) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(STREAM_GRACE).await;
+    if !streams.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -237,6 +237,7 @@ pub(crate) async fn close(
 
 async fn close_one(shared: &Shared, execution: Execution) -> Result<(), StorageError> {
     let brought = given_up(shared, &execution).await?;
+    let id = execution.execution_id;
     let finish = Finish {
         execution,
         output: RunOutput::default(),
@@ -244,6 +245,7 @@ async fn close_one(shared: &Shared, execution: Execution) -> Result<(), StorageE
     };
     match shared.store.finish_run(finish).await {
         Ok(made) => {
+            shared.live.never_started(id);
             // What it brings about is queued; what that replaces is tried again.
             if let Err(error) = brought.take_up(shared, made).await {
                 tracing::error!(%error, "a run that is to make room can't be closed yet");
@@ -251,6 +253,7 @@ async fn close_one(shared: &Shared, execution: Execution) -> Result<(), StorageE
             Ok(())
         }
         Err(error @ FinishError::NotOpen { .. }) => {
+            shared.live.never_started(id);
             tracing::warn!(%error, "a run that waited was closed already");
             Ok(())
         }

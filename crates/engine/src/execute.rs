@@ -59,7 +59,7 @@ pub(crate) async fn recorded(
     let started = Instant::now();
     let (opener, gate) = EffectGate::closed();
     let admission = admit(&shared, &job, execution.clone(), ticket.waited);
-    let request = run_request(&shared, &job, &execution, live.token(), gate);
+    let request = run_request(&shared, &job, &execution, &live, gate);
     let admission = async {
         let result = admission.await;
         opener.settle(result.is_ok());
@@ -280,7 +280,7 @@ fn run_request(
     shared: &Shared,
     job: &PreparedJob,
     execution: &Execution,
-    cancel: CancellationToken,
+    live: &LiveRun,
     gate: EffectGate,
 ) -> RunRequest {
     let attributes = [
@@ -307,13 +307,13 @@ fn run_request(
         environment: job.spec.environment.clone(),
         timeout: job.spec.timeout,
         limits: shared.limits.narrowed(&job.spec.limits),
-        cancel,
+        cancel: live.token(),
         gate,
         journal: Some(Arc::new(RunJournal {
             store: Arc::clone(&shared.store),
             execution_id: execution.execution_id,
         })),
-        observer: None,
+        observer: Some(live.observer()),
     }
 }
 

@@ -12,6 +12,7 @@ mod execute;
 mod finish;
 mod follow;
 mod jobs;
+mod kept;
 mod live;
 mod planner;
 mod prepare;
@@ -23,6 +24,7 @@ mod runs;
 mod scope;
 mod shutdown;
 mod type_slots;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,9 +38,11 @@ use tokio_util::task::TaskTracker;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{CancelError, DeleteJobError, RunLost, SaveJobError, StartError};
 pub use job_types::{JobTypes, JobTypesError};
+pub use jobcell_plugin_host::output::{Place, Seen};
 pub use jobs::{CheckedJob, JobChange, NewJob};
 pub use runs::{RunOutcome, StartRequest, StartedRun};
 pub use shutdown::Drained;
+pub use watch::{Watch, Watched};
 
 /// What an engine is made of.
 pub struct EngineConfig {

@@ -3,9 +3,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use jobcell_model::{Execution, ExecutionId};
+use jobcell_model::{Execution, ExecutionId, OutputStream, StepResult};
+use jobcell_plugin_host::RunObserver;
+use jobcell_plugin_host::output::OutputBuffer;
+use tokio::sync::{Notify, SetOnce};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
@@ -26,7 +30,27 @@ pub(crate) enum CancelCause {
 #[derive(Clone, Default)]
 pub(crate) struct LiveRun {
     cancel: CancellationToken,
-    cause: Arc<OnceLock<CancelCause>>,
+    facts: Arc<Facts>,
+}
+
+#[derive(Default)]
+struct Facts {
+    cause: OnceLock<CancelCause>,
+    /// Whether its start is durable.
+    started: AtomicBool,
+    output: SetOnce<Weak<OutputBuffer>>,
+}
+
+/// Only takes note of where the run writes; who watches looks there.
+impl RunObserver for Facts {
+    fn starts(&self, output: &Arc<OutputBuffer>) {
+        // A run begins once.
+        drop(self.output.set(Arc::downgrade(output)));
+    }
+
+    fn output(&self, _: OutputStream, _: &[u8]) {}
+
+    fn step(&self, _: &StepResult) {}
 }
 
 impl LiveRun {
@@ -35,13 +59,28 @@ impl LiveRun {
     }
 
     pub(crate) fn cause(&self) -> Option<&CancelCause> {
-        self.cause.get()
+        self.facts.cause.get()
+    }
+
+    /// What is to see it begin.
+    pub(crate) fn observer(&self) -> Arc<dyn RunObserver> {
+        Arc::clone(&self.facts) as Arc<dyn RunObserver>
+    }
+
+    /// Where it writes, once it has begun; none when it does so no more.
+    pub(crate) async fn output(&self) -> Option<Arc<OutputBuffer>> {
+        self.facts.output.wait().await.upgrade()
+    }
+
+    /// Whether its start is durable.
+    pub(crate) fn has_started(&self) -> bool {
+        self.facts.started.load(Ordering::Acquire)
     }
 
     /// Ends it. The first cause stays.
     pub(crate) fn cancel(&self, cause: CancelCause) {
         // Losing the race to an earlier cause is fine: one cancel is enough.
-        if self.cause.set(cause).is_ok() {
+        if self.facts.cause.set(cause).is_ok() {
             self.cancel.cancel();
         }
     }
@@ -53,6 +92,22 @@ struct Runs {
     by_id: HashMap<ExecutionId, LiveRun>,
     /// How many that share a limit have started, as against being tried.
     started: HashMap<Scope, usize>,
+    bells: HashMap<ExecutionId, Bell>,
+}
+
+/// Rung when a run starts, ends, or is to wait no more, for those who watch it.
+#[derive(Default)]
+struct Bell {
+    readers: usize,
+    rung: Arc<Notify>,
+}
+
+impl Runs {
+    fn ring(&self, id: ExecutionId) {
+        if let Some(bell) = self.bells.get(&id) {
+            bell.rung.notify_waiters();
+        }
+    }
 }
 
 /// A run on the list of live ones. Dropped, however its task ends, it takes the
@@ -99,7 +154,8 @@ impl Listed {
     /// Its start is durable.
     pub(crate) fn started(&mut self) {
         self.started = true;
-        self.shared.live.started(&self.scope);
+        self.run.facts.started.store(true, Ordering::Release);
+        self.shared.live.started(self.id, &self.scope);
     }
 }
 
@@ -130,11 +186,44 @@ impl LiveRuns {
     }
 
     fn remove(&self, id: ExecutionId) {
-        self.lock().by_id.remove(&id);
+        let mut runs = self.lock();
+        runs.by_id.remove(&id);
+        runs.ring(id);
     }
 
-    fn started(&self, scope: &Scope) {
-        *self.lock().started.entry(scope.clone()).or_default() += 1;
+    fn started(&self, id: ExecutionId, scope: &Scope) {
+        let mut runs = self.lock();
+        *runs.started.entry(scope.clone()).or_default() += 1;
+        runs.ring(id);
+    }
+
+    /// A run that waited has ended without a start.
+    pub(crate) fn never_started(&self, id: ExecutionId) {
+        self.lock().ring(id);
+    }
+
+    /// What is rung for one more who watches a run, until it is silenced.
+    pub(crate) fn bell(&self, id: ExecutionId) -> Arc<Notify> {
+        let mut runs = self.lock();
+        let bell = runs.bells.entry(id).or_default();
+        bell.readers += 1;
+        Arc::clone(&bell.rung)
+    }
+
+    /// One who watched a run watches it no more.
+    pub(crate) fn silence(&self, id: ExecutionId) {
+        let mut runs = self.lock();
+        if let Entry::Occupied(mut bell) = runs.bells.entry(id) {
+            bell.get_mut().readers -= 1;
+            if bell.get().readers == 0 {
+                bell.remove();
+            }
+        }
+    }
+
+    /// How many watch runs.
+    pub(crate) fn readers(&self) -> usize {
+        self.lock().bells.values().map(|bell| bell.readers).sum()
     }
 
     fn ended(&self, scope: &Scope) {

@@ -14,7 +14,7 @@ pub struct Drained {
 }
 
 impl Engine {
-    /// Lets no more runs start.
+    /// Lets no more runs start, and ends what watches them.
     pub fn close(&self) {
         self.0.stop.cancel();
         self.0.live.close();

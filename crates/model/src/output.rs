@@ -30,6 +30,15 @@ pub struct OutputChunk {
     pub bytes: Vec<u8>,
 }
 
+impl OutputChunk {
+    /// The line that tells a reader that something was dropped before it.
+    #[must_use]
+    pub fn gap_line(&self) -> Option<String> {
+        let dropped = self.dropped_before;
+        (dropped > 0).then(|| format!("\n[… {dropped} bytes were dropped here …]\n"))
+    }
+}
+
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde asks for a reference"
@@ -59,8 +68,7 @@ impl RunOutput {
     pub fn text_of(&self, keep: impl Fn(OutputStream) -> bool) -> String {
         let mut bytes = Vec::new();
         for chunk in self.chunks.iter().filter(|chunk| keep(chunk.stream)) {
-            if chunk.dropped_before > 0 {
-                let line = format!("\n[… {} bytes were dropped here …]\n", chunk.dropped_before);
+            if let Some(line) = chunk.gap_line() {
                 bytes.extend_from_slice(line.as_bytes());
             }
             bytes.extend_from_slice(&chunk.bytes);

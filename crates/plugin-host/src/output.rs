@@ -1,14 +1,19 @@
 //! Keeps the head and the tail of what a run writes, and counts the rest.
 //! Writing never waits for a reader and never fails: output can't end a run.
 
+mod look;
+
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use jobcell_model::{OutputChunk, OutputStream, OutputSummary, RunOutput, StepResult};
+use tokio::sync::Notify;
 
 use crate::limits::RunLimits;
 use crate::scope::RunObserver;
+
+pub use look::{Place, Seen};
 
 /// Writes of one stream within this many milliseconds are kept as one piece.
 const MERGE_MS: u64 = 10;
@@ -21,15 +26,34 @@ const BYTES_A_PIECE: usize = 16;
 /// So many pieces are kept under any bound.
 const FEWEST_PIECES: usize = 64;
 
+/// A piece, and how much was written before it.
+struct Piece {
+    from: u64,
+    chunk: OutputChunk,
+}
+
+/// A step that ended, and how much was written before that. Owned by the run's
+/// steps, so that keeping it here costs no second copy.
+struct EndedStep {
+    at: u64,
+    step: Weak<StepResult>,
+}
+
 struct Kept {
-    head: Vec<OutputChunk>,
+    head: Vec<Piece>,
     head_left: usize,
     head_pieces: usize,
-    tail: VecDeque<OutputChunk>,
+    tail: VecDeque<Piece>,
     tail_bytes: usize,
     /// Bytes of the tail's first piece that are dropped already.
     tail_skip: usize,
     dropped: u64,
+    /// All bytes so far, of all streams, kept or not.
+    written: u64,
+    steps: Vec<EndedStep>,
+    /// Whether a reader waits for more.
+    awaited: bool,
+    taken: bool,
     summary: OutputSummary,
 }
 
@@ -39,6 +63,7 @@ pub struct OutputBuffer {
     tail_limit: usize,
     observer: Option<Arc<dyn RunObserver>>,
     kept: Mutex<Kept>,
+    changed: Notify,
 }
 
 impl OutputBuffer {
@@ -57,9 +82,28 @@ impl OutputBuffer {
                 tail_bytes: 0,
                 tail_skip: 0,
                 dropped: 0,
+                written: 0,
+                steps: Vec::new(),
+                awaited: false,
+                taken: false,
                 summary: OutputSummary::default(),
             }),
+            changed: Notify::new(),
         }
+    }
+
+    /// The same to be shared with readers: its observer is told of it.
+    #[must_use]
+    pub fn shared(
+        limits: &RunLimits,
+        start: Instant,
+        observer: Option<Arc<dyn RunObserver>>,
+    ) -> Arc<Self> {
+        let buffer = Arc::new(Self::new(limits, start, observer));
+        if let Some(observer) = &buffer.observer {
+            observer.starts(&buffer);
+        }
+        buffer
     }
 
     /// Adds bytes of a stream. For `Log`, one line without its end.
@@ -83,34 +127,53 @@ impl OutputBuffer {
             let rest = kept.fill_head(stream, at_ms, b"\n");
             kept.push_tail(stream, at_ms, rest, self.tail_limit);
         }
+        self.wake(kept);
     }
 
-    /// Tells the observer of a step that ended.
-    pub fn step(&self, step: &StepResult) {
+    /// Tells the observer and the readers of a step that ended.
+    pub fn step(&self, step: &Arc<StepResult>) {
         if let Some(observer) = &self.observer {
             observer.step(step);
         }
+        let mut kept = self.lock();
+        let at = kept.written;
+        let step = Arc::downgrade(step);
+        kept.steps.push(EndedStep { at, step });
+        self.wake(kept);
     }
 
-    /// Takes all that was kept.
+    /// Takes all that was kept. Readers find the rest where it is put.
     #[must_use]
     pub fn take(&self) -> (RunOutput, OutputSummary) {
         let mut kept = self.lock();
-        let mut chunks = std::mem::take(&mut kept.head);
+        let head = std::mem::take(&mut kept.head);
         let dropped = std::mem::take(&mut kept.dropped);
         let mut tail = std::mem::take(&mut kept.tail);
         let skip = std::mem::take(&mut kept.tail_skip);
-        if let Some(first) = tail.front_mut() {
+        if let Some(Piece { chunk: first, .. }) = tail.front_mut() {
             first.bytes.drain(..skip);
             first.dropped_before = dropped;
         }
-        chunks.extend(tail);
         kept.tail_bytes = 0;
+        kept.steps = Vec::new();
+        kept.taken = true;
         let summary = OutputSummary {
             dropped_bytes: dropped,
             ..kept.summary
         };
+        self.wake(kept);
+        let chunks = head.into_iter().chain(tail).map(|piece| piece.chunk);
+        let chunks = chunks.collect();
         (RunOutput { chunks }, summary)
+    }
+
+    /// Wakes the readers that wait; when there are none this costs nothing.
+    fn wake(&self, mut kept: MutexGuard<'_, Kept>) {
+        let awaited = std::mem::take(&mut kept.awaited);
+        drop(kept);
+        if awaited {
+            self.changed.notify_waiters();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -130,16 +193,18 @@ impl Kept {
             return rest;
         }
         let full = self.head.len() == self.head_pieces;
+        let from = self.written;
         match self.head.last_mut() {
-            Some(last) if merges(last, stream, at_ms, usize::MAX) => {
+            Some(Piece { chunk: last, .. }) if merges(last, stream, at_ms, usize::MAX) => {
                 last.bytes.extend_from_slice(fits);
             }
             _ if full => {
                 self.head_left = 0;
                 return bytes;
             }
-            _ => self.head.push(piece(stream, at_ms, fits)),
+            _ => self.head.push(piece(from, stream, at_ms, fits)),
         }
+        self.written += fits.len() as u64;
         self.head_left = self.head_left.saturating_sub(fits.len());
         rest
     }
@@ -149,17 +214,22 @@ impl Kept {
         let skipped = bytes.len().saturating_sub(limit);
         if skipped > 0 {
             self.dropped += self.tail_bytes as u64 + skipped as u64;
+            self.written += skipped as u64;
             self.tail.clear();
             self.tail_bytes = 0;
             self.tail_skip = 0;
         }
         for part in bytes[skipped..].chunks(PIECE) {
+            let from = self.written;
+            self.written += part.len() as u64;
             self.tail_bytes += part.len();
             match self.tail.back_mut() {
-                Some(last) if merges(last, stream, at_ms, PIECE - part.len()) => {
+                Some(Piece { chunk: last, .. })
+                    if merges(last, stream, at_ms, PIECE - part.len()) =>
+                {
                     last.bytes.extend_from_slice(part);
                 }
-                _ => self.tail.push_back(piece(stream, at_ms, part)),
+                _ => self.tail.push_back(piece(from, stream, at_ms, part)),
             }
         }
         self.trim_tail(limit);
@@ -168,7 +238,7 @@ impl Kept {
     fn trim_tail(&mut self, limit: usize) {
         let most = pieces(limit);
         while let Some(first) = self.tail.front() {
-            let left = first.bytes.len() - self.tail_skip;
+            let left = first.chunk.bytes.len() - self.tail_skip;
             let excess = self.tail_bytes.saturating_sub(limit).min(left);
             if excess < left && self.tail.len() <= most {
                 // Skipped, not moved: a piece is large, and a write may be small.
@@ -198,12 +268,15 @@ fn merges(last: &OutputChunk, stream: OutputStream, at_ms: u64, room: usize) -> 
         && last.bytes.len() <= room
 }
 
-fn piece(stream: OutputStream, at_ms: u64, bytes: &[u8]) -> OutputChunk {
-    OutputChunk {
-        stream,
-        at_ms,
-        dropped_before: 0,
-        bytes: bytes.to_vec(),
+fn piece(from: u64, stream: OutputStream, at_ms: u64, bytes: &[u8]) -> Piece {
+    Piece {
+        from,
+        chunk: OutputChunk {
+            stream,
+            at_ms,
+            dropped_before: 0,
+            bytes: bytes.to_vec(),
+        },
     }
 }
 

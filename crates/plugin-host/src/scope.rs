@@ -36,6 +36,9 @@ impl From<StopReason> for Failure {
 
 /// Sees a run as it goes on. Called on the run's own task: must be quick.
 pub trait RunObserver: Send + Sync {
+    /// It begins, and writes here. To be held weakly: the buffer holds its
+    /// observer.
+    fn starts(&self, _output: &Arc<OutputBuffer>) {}
     /// Output or a log line was written.
     fn output(&self, stream: OutputStream, bytes: &[u8]);
     /// A step ended.
@@ -102,7 +105,7 @@ struct Shared {
     stop: CancellationToken,
     reason: OnceLock<StopReason>,
     noticed: AtomicBool,
-    output: OutputBuffer,
+    output: Arc<OutputBuffer>,
 }
 
 /// A cheap handle to what one run's parts share.
@@ -132,7 +135,7 @@ impl RunScope {
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
             noticed: AtomicBool::new(false),
-            output: OutputBuffer::new(&limits, now, observer),
+            output: OutputBuffer::shared(&limits, now, observer),
             limits,
         }))
     }

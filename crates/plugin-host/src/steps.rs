@@ -1,6 +1,7 @@
 //! The steps that a plugin reports, with times taken by the host.
 //! Never trusts a plugin to end what it began.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -26,7 +27,8 @@ pub(crate) struct Steps {
     most: usize,
     detail_bytes: usize,
     details_left: usize,
-    results: Vec<StepResult>,
+    /// Shared with those who look at the run, once they have ended.
+    results: Vec<Arc<StepResult>>,
     open: Vec<Option<Begun>>,
 }
 
@@ -69,7 +71,7 @@ impl Steps {
             place: self.results.len(),
             start: Instant::now(),
         }));
-        self.results.push(StepResult {
+        self.results.push(Arc::new(StepResult {
             name: text::sentence(name, NAME),
             kind: text::sentence(kind, NAME),
             // Stands unless the plugin ends the step.
@@ -77,7 +79,7 @@ impl Steps {
             start_time: now,
             duration_seconds: 0.0,
             details: json!({}),
-        });
+        }));
         Ok(handle)
     }
 
@@ -87,29 +89,32 @@ impl Steps {
         handle: u32,
         status: StepStatus,
         details: &str,
-    ) -> Result<&StepResult, StepError> {
+    ) -> Result<&Arc<StepResult>, StepError> {
         let length = details.len();
         let details = self.details(details)?;
         let begun = self.take(handle).ok_or(StepError::Ended)?;
         self.details_left -= length;
-        let result = &mut self.results[begun.place];
+        let ended = &mut self.results[begun.place];
+        // Nobody else has it yet: it is made once and changed in place.
+        let result = Arc::make_mut(ended);
         result.status = status;
         result.duration_seconds = begun.start.elapsed().as_secs_f64();
         result.details = details;
-        Ok(result)
+        Ok(ended)
     }
 
     /// Ends a step that the plugin dropped; none if it was ended already.
-    pub(crate) fn abandon(&mut self, handle: u32) -> Option<&StepResult> {
+    pub(crate) fn abandon(&mut self, handle: u32) -> Option<&Arc<StepResult>> {
         let begun = self.take(handle)?;
-        let result = &mut self.results[begun.place];
+        let ended = &mut self.results[begun.place];
+        let result = Arc::make_mut(ended);
         result.duration_seconds = begun.start.elapsed().as_secs_f64();
         result.details = json!({ "error": "the plugin did not finish this step" });
-        Some(result)
+        Some(ended)
     }
 
     /// Ends all, tells of those that were still open, and takes what was reported.
-    pub(crate) fn conclude(&mut self, mut tell: impl FnMut(&StepResult)) -> Vec<StepResult> {
+    pub(crate) fn conclude(&mut self, mut tell: impl FnMut(&Arc<StepResult>)) -> Vec<StepResult> {
         for handle in 0..self.open.len() {
             if let Ok(handle) = u32::try_from(handle)
                 && let Some(step) = self.abandon(handle)
@@ -117,7 +122,8 @@ impl Steps {
                 tell(step);
             }
         }
-        std::mem::take(&mut self.results)
+        let results = std::mem::take(&mut self.results).into_iter();
+        results.map(Arc::unwrap_or_clone).collect()
     }
 
     fn take(&mut self, handle: u32) -> Option<Begun> {

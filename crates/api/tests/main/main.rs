@@ -12,4 +12,5 @@ mod jobs;
 mod malformed;
 mod runs;
 mod serving;
+mod stream;
 mod support;

@@ -167,6 +167,74 @@ async fn cuts_connections_that_outlast_the_shutdown_and_says_how_many() {
     engine.drain(Duration::ZERO).await;
 }
 
+/// A client that watches a run that does not end by itself.
+async fn watch(server: &Server, query: &str) -> TcpStream {
+    server.service.create(&sql_job("A", query)).await;
+    let run = server.service.post("/api/v2/jobs/A/run?wait=false").await;
+    let id = run.json()["execution_id"].as_str().unwrap().to_owned();
+    let mut stream = server.connect().await;
+    let path = format!("/api/v2/executions/{id}/stream");
+    send(
+        &mut stream,
+        &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"),
+    )
+    .await;
+    stream
+}
+
+#[tokio::test]
+async fn streams_end_with_the_server_and_not_with_their_run() {
+    let server = Server::start(PATIENCE).await;
+    let mut stream = watch(&server, &format!("SELECT 'one';\n  {ENDLESS}")).await;
+    let mut text = String::new();
+    let mut buffer = vec![0; 65536];
+    tokio::time::timeout(PATIENCE, async {
+        while !text.contains("event: step") {
+            let read = stream.read(&mut buffer).await.unwrap();
+            text.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+        }
+    })
+    .await
+    .unwrap();
+    let engine = server.service.engine.clone();
+    engine.close();
+    let mut rest = String::new();
+    tokio::time::timeout(PATIENCE, async {
+        while !rest.ends_with("0\r\n\r\n") {
+            let read = stream.read(&mut buffer).await.unwrap();
+            assert!(read > 0, "the stream ends in order, not after {rest:?}");
+            rest.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(engine.running(), 1);
+    server.end().await.unwrap();
+    engine.drain(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_stream_holds_no_shutdown_up() {
+    let server = Server::start(PATIENCE).await;
+    let rows = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 9000) \
+                SELECT x, hex(zeroblob(200)) FROM c";
+    let stream = watch(&server, &format!("{rows};\n  {ENDLESS}")).await;
+    let engine = server.service.engine.clone();
+    tokio::time::timeout(PATIENCE, async {
+        while engine.watching() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    let started = std::time::Instant::now();
+    server.end().await.unwrap();
+    assert!(started.elapsed() < PATIENCE / 2, "it was not waited for");
+    assert_eq!(engine.watching(), 0);
+    drop(stream);
+    engine.drain(Duration::ZERO).await;
+}
+
 #[tokio::test]
 async fn answers_a_client_that_sends_far_too_much() {
     let server = Server::start(PATIENCE).await;

@@ -18,3 +18,4 @@ mod sharing;
 mod simulation;
 mod support;
 mod test_store;
+mod watching;
