@@ -17,6 +17,7 @@ use crate::spawn::Place;
 use crate::system::{self, Containment};
 use crate::tools::{Found, Tools};
 use crate::usage::Usage;
+use crate::watcher::Watcher;
 
 /// What is granted to processes.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +38,7 @@ pub struct ProcessCapability {
     config: Arc<ProcessConfig>,
     containment: Arc<Containment>,
     folders: Arc<Folders>,
+    watcher: Arc<Watcher>,
 }
 
 impl ProcessCapability {
@@ -60,6 +62,7 @@ impl ProcessCapability {
             folders: Arc::new(Folders::below(config.scratch_root.clone())),
             config: Arc::new(config),
             containment: Arc::new(containment),
+            watcher: Arc::default(),
         }
     }
 
@@ -86,7 +89,7 @@ impl ProcessCapability {
     /// Where a run that has this scope starts processes.
     #[must_use]
     pub fn place(&self, scope: &RunScope) -> Place {
-        Place::new(scope, &self.containment)
+        Place::new(scope, &self.containment, &self.watcher)
     }
 }
 

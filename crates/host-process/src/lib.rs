@@ -12,6 +12,7 @@ mod scratch;
 mod spawn;
 mod tools;
 mod usage;
+mod watcher;
 
 #[cfg(target_os = "linux")]
 #[path = "linux/mod.rs"]

@@ -1,8 +1,7 @@
 //! What the processes of one run use together, and what happens when that is
 //! more than they may. Never waits for a process.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jobcell_plugin_host::bindings::types::Failure;
 use jobcell_plugin_host::{RunLimits, failure};
@@ -10,14 +9,8 @@ use jobcell_plugin_host::{RunLimits, failure};
 use crate::system::View;
 use crate::usage::{Cap, Caps, Sample, Usage};
 
-/// After how long a process is looked at first. Each further pause is longer.
-const FIRST_LOOK: Duration = Duration::from_millis(20);
-/// The longest pause where memory or processor time is bounded.
-const OFTEN: Duration = Duration::from_millis(100);
-/// The longest pause elsewhere.
-const SELDOM: Duration = Duration::from_millis(500);
-
 /// The figures of a run.
+#[derive(Debug)]
 pub(crate) struct Meter {
     caps: Caps,
     children: Mutex<Vec<Counted>>,
@@ -26,6 +19,7 @@ pub(crate) struct Meter {
 }
 
 /// One process with its descendants.
+#[derive(Debug)]
 struct Counted {
     /// None once it has ended.
     view: Option<View>,
@@ -61,18 +55,23 @@ impl Meter {
         children.len() - 1
     }
 
-    /// Looks at a process now and then, until a bound is passed.
-    pub(crate) async fn watch(self: Arc<Self>, child: usize) {
-        let longest = if self.caps.are_tight() { OFTEN } else { SELDOM };
-        let mut pause = FIRST_LOOK;
-        loop {
-            tokio::time::sleep(pause).await;
-            let Some(view) = self.view(child) else { return };
-            self.note(child, view.sample());
-            if self.passed.get().is_some() {
-                return;
-            }
-            pause = (pause * 5 / 4).min(longest);
+    /// Looks at a process once; false when there is nothing more to see.
+    pub(crate) fn look(&self, child: usize) -> bool {
+        if self.passed.get().is_some() {
+            return false;
+        }
+        let Some(view) = self.view(child) else {
+            return false;
+        };
+        let sample = view.sample(self.caps.processes);
+        self.note(child, sample);
+        self.passed.get().is_none()
+    }
+
+    /// Looks at it no more.
+    pub(crate) fn forget(&self, child: usize) {
+        if let Some(counted) = self.lock().get_mut(child) {
+            counted.view = None;
         }
     }
 

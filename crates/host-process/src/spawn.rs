@@ -23,6 +23,7 @@ use crate::meter::{self, Meter};
 use crate::program::Program;
 use crate::system::{Containment, Failed, Group, NotStarted, Pipes, Seat};
 use crate::usage::Usage;
+use crate::watcher::Watcher;
 
 /// How much is read at once.
 const PIECE: usize = 64 << 10;
@@ -109,7 +110,6 @@ pub struct Child {
     meter: Arc<Meter>,
     /// Which one of the run's processes it is.
     number: usize,
-    watcher: JoinHandle<()>,
     started: Instant,
     pump: Option<JoinHandle<()>>,
     stdout: Option<mpsc::Receiver<Vec<u8>>>,
@@ -161,6 +161,12 @@ impl Child {
         check(launch)?;
         let scope = &place.scope;
         scope.before_effect().await?;
+        // Before there is anything to look at: what fills the machine leaves no
+        // room for a thread.
+        place.watcher.start().map_err(|error| {
+            let message = format!("the thread that looks at processes can't be started: {error}");
+            unavailable(codes::SPAWN_FAILED, message)
+        })?;
         let seat = Seat {
             execution: &place.execution,
             number: place.next_number(),
@@ -176,7 +182,7 @@ impl Child {
             released.map_err(|error| refused(launch, &error))?;
         }
         let number = place.meter.add(group.view());
-        let watcher = tokio::spawn(Arc::clone(&place.meter).watch(number));
+        place.watcher.watch(&place.meter, number);
         let (to_stdout, stdout) = channel(launch.stdout);
         let (to_stderr, stderr) = channel(launch.stderr);
         let pump = pump(pipes, launch, scope.clone(), to_stdout, to_stderr);
@@ -185,7 +191,6 @@ impl Child {
             group,
             meter: Arc::clone(&place.meter),
             number,
-            watcher,
             started: Instant::now(),
             pump: Some(tokio::spawn(pump)),
             stdout,
@@ -322,7 +327,6 @@ impl Child {
     async fn conclude(&mut self) -> Exit {
         let wall_time = self.started.elapsed();
         let end = self.group.reap().await;
-        self.watcher.abort();
         let usage = Usage {
             wall_time,
             ..end.usage
@@ -353,7 +357,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.watcher.abort();
+        self.meter.forget(self.number);
         if let Some(pump) = self.pump.take() {
             pump.abort();
         }
@@ -365,17 +369,23 @@ pub struct Place {
     pub(crate) scope: RunScope,
     pub(crate) containment: Arc<Containment>,
     pub(crate) meter: Arc<Meter>,
+    watcher: Arc<Watcher>,
     execution: String,
     started: AtomicU32,
 }
 
 impl Place {
-    pub(crate) fn new(scope: &RunScope, containment: &Arc<Containment>) -> Self {
+    pub(crate) fn new(
+        scope: &RunScope,
+        containment: &Arc<Containment>,
+        watcher: &Arc<Watcher>,
+    ) -> Self {
         let execution = scope.attribute("execution-id").map(str::to_owned);
         Self {
             scope: scope.clone(),
             containment: Arc::clone(containment),
             meter: Arc::new(Meter::new(meter::caps(scope.limits()))),
+            watcher: Arc::clone(watcher),
             execution: execution.unwrap_or_else(|| "unnamed".to_owned()),
             started: AtomicU32::new(0),
         }

@@ -15,6 +15,10 @@ use crate::usage::{Caps, Sample};
 
 /// Controllers that are asked for where the system has them to give.
 const WANTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
+/// What the folders of all servers begin with.
+pub(crate) const PREFIX: &str = "jobcell-";
+/// How often a folder is tried to be made.
+const ATTEMPTS: usize = 3;
 /// The most processes whose memory is looked at in one sample.
 const LOOKED_AT: usize = 2_000;
 
@@ -36,11 +40,23 @@ impl Root {
         let mounts = read("/proc/self/mountinfo".as_ref())?;
         let own = read("/proc/self/cgroup".as_ref())?;
         let own = own_folder(&mounts, &own).ok_or("cgroup version 2 is not mounted")?;
-        let folder = own.join(name);
-        make(&folder)?;
+        tidy(&own);
         hand_down(&own);
-        hand_down(&folder);
-        probe(&folder)?;
+        let folder = own.join(name);
+        // Another server that tidies up may be between two of these steps.
+        let ready = || {
+            make(&folder)?;
+            hand_down(&folder);
+            probe(&folder)
+        };
+        let mut made = ready();
+        for _ in 1..ATTEMPTS {
+            if made.is_ok() {
+                break;
+            }
+            made = ready();
+        }
+        made?;
         let own = Process::read(std::process::id().cast_signed())
             .ok_or("this process can't be seen in /proc")?;
         Ok(Self {
@@ -95,6 +111,28 @@ impl Drop for Root {
     fn drop(&mut self) {
         // Where it is in use, it stays.
         drop(fs::remove_dir(&self.folder));
+    }
+}
+
+/// Removes what servers that crashed left of cgroups without processes. One
+/// that another server would use again is made again by that.
+fn tidy(own: &Path) {
+    for folder in below(own) {
+        let name = folder.file_name().and_then(|name| name.to_str());
+        if !name.is_some_and(|name| name.starts_with(PREFIX)) {
+            continue;
+        }
+        let orphaned = |name: &str| {
+            let owner = name.rsplit_once('@').map(|(_, owner)| owner);
+            owner.is_some_and(|owner| !lives(owner))
+        };
+        for cgroup in existing(&folder, orphaned) {
+            if cgroup.is_empty() {
+                cgroup.remove();
+            }
+        }
+        // One that is in use stays.
+        drop(fs::remove_dir(&folder));
     }
 }
 
@@ -292,8 +330,16 @@ impl Cgroup {
     }
 
     /// What it uses now and has used.
-    pub(super) fn sample(&self) -> Sample {
+    pub(super) fn sample(&self, most: Option<u32>) -> Sample {
         let pids = self.pids();
+        let processes = u32::try_from(pids.len()).unwrap_or(u32::MAX);
+        if most.is_some_and(|most| processes > most) {
+            // There is no time to lose.
+            return Sample {
+                processes,
+                ..Sample::default()
+            };
+        }
         let memory = match self.number("memory.current") {
             Some(memory) => memory,
             None => pids
@@ -307,7 +353,6 @@ impl Cgroup {
             [only] => proc::peak_memory(only),
             _ => None,
         };
-        let processes = u32::try_from(pids.len()).unwrap_or(u32::MAX);
         Sample {
             cpu_time: self.cpu_time(),
             memory: memory.max(alone.unwrap_or(0)),

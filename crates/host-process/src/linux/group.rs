@@ -44,10 +44,10 @@ pub(super) struct Leader {
 }
 
 /// Looks at a group without holding it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct View(Seen);
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 enum Seen {
     Cgroup(Arc<Cgroup>),
     Shim(Process),
@@ -139,10 +139,11 @@ impl Group {
 }
 
 impl View {
-    pub(crate) fn sample(&self) -> Sample {
+    /// What it uses now. Of more processes than may be, only their number.
+    pub(crate) fn sample(&self, most: Option<u32>) -> Sample {
         match &self.0 {
-            Seen::Cgroup(cgroup) => cgroup.sample(),
-            Seen::Shim(shim) => super::shim::sample(shim.pid),
+            Seen::Cgroup(cgroup) => cgroup.sample(most),
+            Seen::Shim(shim) => super::shim::sample(shim.pid, most),
         }
     }
 

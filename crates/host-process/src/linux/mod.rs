@@ -31,6 +31,8 @@ use crate::usage::Caps;
 
 /// How often what is left after a crash is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Processes and threads that a user may have besides those of a run.
+const SPARE: u64 = 4096;
 /// How a trace says which kind it is.
 const IN_CGROUP: &str = "cgroup:";
 const BEHIND_SHIM: &str = "process:";
@@ -350,6 +352,14 @@ impl Texts {
 
 fn limits(caps: &Caps) -> Vec<(libc::__rlimit_resource_t, u64)> {
     let mut limits = Vec::new();
+    if let Some(most) = caps.processes {
+        // Not exact, because it counts all that the user has, and no bound for
+        // root: it keeps a fork bomb from taking the whole machine until
+        // somebody looks.
+        let own = rustix::process::getrlimit(rustix::process::Resource::Nproc);
+        let own = own.current.unwrap_or(u64::MAX);
+        limits.push((libc::RLIMIT_NPROC, own.min(u64::from(most) * 4 + SPARE)));
+    }
     if let Some(most) = caps.open_files {
         let own = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         let own = own.maximum.unwrap_or(u64::MAX);
@@ -360,6 +370,19 @@ fn limits(caps: &Caps) -> Vec<(libc::__rlimit_resource_t, u64)> {
         limits.push((libc::RLIMIT_CPU, most.as_secs() + 2));
     }
     limits
+}
+
+/// Has the system prefer this thread to all that do not ask for the same, where
+/// it lets us: it works for moments, and rarely.
+pub(crate) fn prefer_this_thread() {
+    let least = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the parameters live; zero is this thread. Where we may not ask,
+    // it stays what it is.
+    #[expect(unsafe_code, reason = "no crate sets the class of a thread")]
+    let set = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const least) };
+    if set != 0 {
+        tracing::debug!("the thread that looks at processes has no precedence");
+    }
 }
 
 fn streams(launch: &Launch) -> io::Result<(Pipes, Ends)> {

@@ -82,14 +82,19 @@ pub(super) fn children(parent: i32, most: usize) -> Vec<Process> {
 /// All that descend from a process, without itself. One that is born or dies
 /// meanwhile may be missing: whoever needs all of them looks again.
 pub(super) fn descendants(root: i32) -> Vec<Process> {
+    descendants_up_to(root, usize::MAX)
+}
+
+/// The same, but no more than a few beyond so many.
+pub(super) fn descendants_up_to(root: i32, most: usize) -> Vec<Process> {
     if fs::exists(format!("/proc/{root}/task/{root}/children")).unwrap_or(false) {
-        return by_walking(root);
+        return by_walking(root, most);
     }
     by_looking_at_all(root)
 }
 
 /// From parent to child, so that it costs as much as there are descendants.
-fn by_walking(root: i32) -> Vec<Process> {
+fn by_walking(root: i32, most: usize) -> Vec<Process> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::from([root]);
     let mut next = vec![root];
@@ -106,6 +111,9 @@ fn by_walking(root: i32) -> Vec<Process> {
                 if seen.insert(child.pid) {
                     next.push(child.pid);
                     found.push(child);
+                }
+                if found.len() > most.saturating_mul(2) {
+                    return found;
                 }
             }
         }

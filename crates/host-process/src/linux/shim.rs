@@ -190,8 +190,10 @@ fn members(shim: i32) -> Vec<Process> {
 }
 
 /// What all that a shim holds uses now.
-pub(super) fn sample(shim: i32) -> Sample {
-    let members = members(shim);
+pub(super) fn sample(shim: i32, most: Option<u32>) -> Sample {
+    let most = most.and_then(|most| usize::try_from(most).ok());
+    let mut members = proc::descendants_up_to(shim, most.unwrap_or(usize::MAX));
+    members.retain(|process| process.alive);
     let alone = match &members[..] {
         [only] => proc::peak_memory(only.pid),
         _ => None,

@@ -86,7 +86,7 @@ pub(crate) struct Group {
 }
 
 /// Looks at a group without holding it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct View(Arc<Job>);
 
 impl Containment {
@@ -148,6 +148,9 @@ impl Containment {
 pub(crate) async fn end_traced(_execution: &str, _traces: &[String]) -> Result<(), String> {
     Ok(())
 }
+
+/// The system bounds jobs by itself.
+pub(crate) const fn prefer_this_thread() {}
 
 /// What reads the output of programs: consoles have a code page.
 pub(crate) fn decoder() -> Option<Decoder> {
@@ -268,7 +271,7 @@ impl Group {
 }
 
 impl View {
-    pub(crate) fn sample(&self) -> crate::usage::Sample {
+    pub(crate) fn sample(&self, _most: Option<u32>) -> crate::usage::Sample {
         self.0.sample()
     }
 

@@ -2,7 +2,10 @@
 //! outlives a run.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![expect(clippy::print_stderr, reason = "what was left out is to be seen")]
+#![expect(
+    clippy::print_stderr,
+    reason = "what was left out or measured is to be seen"
+)]
 
 mod bounds;
 mod ending;

@@ -9,7 +9,7 @@ use jobcell_model::schedule::{Schedule, Trigger};
 use jobcell_model::{JobDocument, JobTypeSchema, Problem, Severity, parse_job};
 use serde_json::json;
 
-/// Two types like those that come with Jobcell, and one with nested keys.
+/// Three types like those that come with Jobcell, and one with nested keys.
 pub(crate) fn types() -> Vec<JobTypeSchema> {
     let needs = |mode: &str, key: &str| {
         json!({
@@ -58,7 +58,24 @@ pub(crate) fn types() -> Vec<JobTypeSchema> {
         },
         "required": ["steps"],
     });
-    [("PowerShell", powershell), ("SQL", sql), ("Steps", steps)]
+    let command = json!({
+        "type": "object",
+        "properties": {
+            "program": { "type": "string", "pattern": "\\S" },
+            "arguments": { "type": "array" },
+            "shell": { "enum": ["sh", "bash", "python3", "cmd"] },
+            "script": { "type": "string", "pattern": "\\S" },
+            "stdin": { "type": "string" },
+            "successExitCodes": { "type": "array", "items": { "type": "integer" } },
+        },
+    });
+    let types = [
+        ("PowerShell", powershell),
+        ("SQL", sql),
+        ("Command", command),
+        ("Steps", steps),
+    ];
+    types
         .map(|(name, schema)| JobTypeSchema::new(name, schema))
         .into()
 }

@@ -1,0 +1,199 @@
+//! Looks at the processes of all runs now and then, on a thread of its own that
+//! the system prefers where it lets us: a fork bomb takes every turn that
+//! others could have. Never waits for a process.
+
+use std::collections::BinaryHeap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crate::meter::Meter;
+
+/// After how long a process is looked at first. Each further pause is longer.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+/// The longest pause where memory or processor time is bounded.
+const OFTEN: Duration = Duration::from_millis(100);
+/// The longest pause elsewhere.
+const SELDOM: Duration = Duration::from_millis(500);
+
+/// The thread, started when it is first needed, ended with its owner.
+#[derive(Debug, Default)]
+pub(crate) struct Watcher {
+    shared: Arc<Shared>,
+    started: Mutex<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    new: Vec<Watched>,
+    /// Until when the thread sleeps; none while it waits for work.
+    sleeps_until: Option<Instant>,
+    closed: bool,
+}
+
+/// One process of one run.
+#[derive(Debug)]
+struct Watched {
+    due: Instant,
+    pause: Duration,
+    meter: Weak<Meter>,
+    child: usize,
+}
+
+impl Watcher {
+    /// Has a process looked at until it ends or passes a bound. The thread was
+    /// started before.
+    pub(crate) fn watch(&self, meter: &Arc<Meter>, child: usize) {
+        let due = Instant::now() + FIRST_LOOK;
+        let mut state = self.shared.lock();
+        state.new.push(Watched {
+            due,
+            pause: FIRST_LOOK,
+            meter: Arc::downgrade(meter),
+            child,
+        });
+        // Most processes end before anybody looks: a thread that wakes soon
+        // enough is left asleep.
+        if state.sleeps_until.is_none_or(|until| until > due) {
+            state.sleeps_until = Some(due);
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// Starts the thread, once. A failure is tried again by the next process.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(&self) -> io::Result<()> {
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*started {
+            let shared = Arc::clone(&self.shared);
+            let thread = std::thread::Builder::new().name("watcher".to_owned());
+            thread.spawn(move || look(&shared))?;
+            *started = true;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sleeps until something is due, and takes in what is new; false at the end.
+    fn next(&self, due: &mut BinaryHeap<Watched>) -> bool {
+        let mut state = self.lock();
+        loop {
+            due.extend(state.new.drain(..));
+            if state.closed {
+                return false;
+            }
+            let now = Instant::now();
+            let first = due.peek().map(|watched| watched.due);
+            state.sleeps_until = first;
+            state = match first {
+                Some(first) if first <= now => return true,
+                Some(first) => {
+                    let slept = self.changed.wait_timeout(state, first - now);
+                    slept.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => {
+                    let woken = self.changed.wait(state);
+                    woken.unwrap_or_else(PoisonError::into_inner)
+                }
+            };
+        }
+    }
+}
+
+/// The whole life of the thread.
+fn look(shared: &Shared) {
+    crate::system::prefer_this_thread();
+    let mut due = BinaryHeap::new();
+    while shared.next(&mut due) {
+        let Some(mut watched) = due.pop() else {
+            continue;
+        };
+        let Some(meter) = watched.meter.upgrade() else {
+            continue;
+        };
+        if meter.look(watched.child) {
+            let tight = meter.caps().are_tight();
+            let longest = if tight { OFTEN } else { SELDOM };
+            watched.pause = (watched.pause * 3 / 2).min(longest);
+            watched.due = Instant::now() + watched.pause;
+            due.push(watched);
+        }
+    }
+}
+
+impl PartialEq for Watched {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+
+impl Eq for Watched {}
+
+impl PartialOrd for Watched {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The next one due is the greatest.
+impl Ord for Watched {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        other.due.cmp(&self.due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::usage::Caps;
+
+    #[test]
+    fn what_is_due_first_comes_first() {
+        let now = Instant::now();
+        let meter = Arc::new(Meter::new(Caps::default()));
+        let watched = |after: u64| Watched {
+            due: now + Duration::from_millis(after),
+            pause: FIRST_LOOK,
+            meter: Arc::downgrade(&meter),
+            child: 0,
+        };
+        let mut due: BinaryHeap<Watched> = [30, 10, 20].map(watched).into();
+        let order = std::iter::from_fn(|| due.pop()).map(|one| (one.due - now).as_millis());
+        assert_eq!(order.collect::<Vec<_>>(), [10, 20, 30]);
+    }
+
+    #[test]
+    fn the_thread_ends_with_its_owner() {
+        let watcher = Watcher::default();
+        let meter = Arc::new(Meter::new(Caps::default()));
+        assert!(watcher.start().is_ok());
+        watcher.watch(&meter, 0);
+        let shared = Arc::downgrade(&watcher.shared);
+        drop(watcher);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while shared.strong_count() > 0 {
+            assert!(Instant::now() < deadline, "it goes on");
+            std::thread::yield_now();
+        }
+    }
+}
