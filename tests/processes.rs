@@ -283,3 +283,38 @@ fn the_message_of_a_terminating_error_is_the_runs_error_and_its_stream_is_kept_a
     server.create(INLINE);
     assert_eq!(server.post("/api/v2/jobs/s/run").json()["success"], true);
 }
+
+#[test]
+fn a_doubtful_script_is_stored_with_a_warning_that_has_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path(), "exit 0", "");
+    let job = |script: &str| {
+        json!({ "yaml_config": format!(
+        "id: d\nname: D\ntype: PowerShell\nexecutionMode: inline\ninlineScript: |\n  {}\n",
+        script.replace('\n', "\n  ")
+    ) })
+    };
+    let doubtful = server.post_json("/api/v2/jobs", &job("Get-Date\nif ($a {\n  1\n}"));
+    assert_eq!(doubtful.status, 201, "{}", doubtful.text);
+    let warnings = doubtful.json()["warnings"].clone();
+    let line = warnings[0]["line"].as_u64().unwrap_or_default();
+    assert!((7..=9).contains(&line), "{}", doubtful.text);
+    assert_eq!(warnings[0]["pointer"], "/inlineScript", "{warnings}");
+    assert_eq!(server.post("/api/v2/jobs/d/run").json()["success"], true);
+    // Nesting deeper than the sandbox's stack is no more than doubtful.
+    for hostile in [
+        "(".repeat(60_000),
+        "$(".repeat(30_000),
+        "{".repeat(60_000),
+        "'\"".repeat(50_000),
+    ] {
+        let begun = std::time::Instant::now();
+        let stored = server.put_json("/api/v2/jobs/d", &job(&hostile));
+        assert_eq!(stored.status, 200, "{}", stored.text);
+        println!(
+            "a script of {} bytes was read in {:?}",
+            hostile.len(),
+            begun.elapsed()
+        );
+    }
+}

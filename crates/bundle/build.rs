@@ -39,6 +39,7 @@ fn build() -> Result<(), String> {
     // The manifest on top is where the SDK inherits its dependencies from.
     for watched in [
         "plugins",
+        "plugins/.cargo/config.toml",
         "wit",
         "crates/plugin-sdk/src",
         "crates/plugin-sdk/Cargo.toml",
@@ -51,6 +52,7 @@ fn build() -> Result<(), String> {
         return Err(format!("{} is missing", plugins.display()));
     }
     add_target()?;
+    check_c_compiler()?;
     let folder = PathBuf::from(variable("OUT_DIR")?).join("plugins");
     let mut cargo = inner_cargo(&plugins, &folder)?;
     let built = cargo
@@ -129,6 +131,17 @@ fn add_target() -> Result<(), String> {
         )),
         Err(error) => Err(format!("{hint} (rustup can't be started: {error})")),
     }
+}
+
+/// The grammar of PowerShell is C; `plugins/.cargo/config.toml` names who compiles
+/// it, unless the environment does.
+fn check_c_compiler() -> Result<(), String> {
+    println!("cargo::rerun-if-env-changed=CC_wasm32_wasip2");
+    let compiler = std::env::var("CC_wasm32_wasip2").unwrap_or_else(|_| "clang".to_owned());
+    let asked = Command::new(&compiler).arg("--version").output();
+    asked.map(|_| ()).map_err(|error| {
+        format!("`{compiler}` can't be started ({error}): install clang and llvm, which compile the grammar of PowerShell for {TARGET}, for example with `apt-get install -y clang llvm`")
+    })
 }
 
 fn variable(name: &str) -> Result<String, String> {

@@ -262,11 +262,11 @@ impl Engine {
     /// # Errors
     /// When the storage fails.
     pub async fn doubts(&self, record: &JobRecord) -> Result<Vec<Problem>, StorageError> {
-        let Ok(document) = self.0.read(&record.yaml_configuration) else {
+        let Ok(checked) = self.check(&record.yaml_configuration).await else {
             return Ok(Vec::new());
         };
-        let mut doubts = document.warnings.clone();
-        doubts.extend(without_effect(&document));
+        let document = checked.document;
+        let mut doubts = checked.warnings;
         for (index, after) in document.spec.after.iter().enumerate() {
             let job = JobRef::Key(after.job.clone());
             if self.0.store.job(&job).await?.is_none() {

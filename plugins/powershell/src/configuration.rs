@@ -1,7 +1,10 @@
 //! What a PowerShell job says. Never acts on it.
 
+use jobcell_plugin_sdk::configuration::is_absolute;
 use jobcell_plugin_sdk::types::{Detail, Failure, Problem, Severity};
 use serde::Deserialize;
+
+use crate::syntax::{self, Doubt};
 
 /// The job type's own keys.
 #[derive(Debug, Deserialize)]
@@ -75,38 +78,28 @@ impl Configuration {
                 "remove it, or change the mode",
             );
         }
+        if self.execution_mode == Mode::Inline {
+            let script = self.inline_script.as_deref().unwrap_or_default();
+            problems.extend(syntax::doubts(script).into_iter().map(problem_of));
+        }
         problems
     }
 }
 
-/// Of either kind of system: a job may be checked on another one than it runs on.
-fn is_absolute(path: &str) -> bool {
-    let drive = path
-        .as_bytes()
-        .get(1..3)
-        .is_some_and(|rest| rest[0] == b':' && b"\\/".contains(&rest[1]));
-    path.starts_with('/') || path.starts_with("\\\\") || drive
+fn problem_of(doubt: Doubt) -> Problem {
+    Problem {
+        severity: Severity::Warning,
+        pointer: "/inlineScript".to_owned(),
+        position: Some((doubt.line, doubt.column)),
+        message: doubt.message,
+        hint: Some("if PowerShell takes it, leave it: the check knows less than it".to_owned()),
+    }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_of_both_systems_are_absolute() {
-        for path in [
-            "/a.ps1",
-            "C:\\a.ps1",
-            "c:/a.ps1",
-            "\\\\server\\share\\a.ps1",
-        ] {
-            assert!(is_absolute(path), "{path}");
-        }
-        for path in ["a.ps1", "./a.ps1", "C:a.ps1", "", "C:"] {
-            assert!(!is_absolute(path), "{path}");
-        }
-    }
 
     #[test]
     fn a_relative_path_is_an_error_and_a_useless_key_a_warning() {

@@ -5,6 +5,7 @@ mod command_line;
 mod configuration;
 mod error_text;
 mod run;
+mod syntax;
 mod typed;
 
 use jobcell_plugin_sdk::job_type::{Completion, Description, Guest, Requirement};
