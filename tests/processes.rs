@@ -132,7 +132,7 @@ fn a_cancel_is_recorded_once_all_of_the_group_is_gone() {
 fn what_a_process_costs_is_recorded_and_its_zone_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let busy = "i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done\n\
-                head -c 90000000 /dev/zero | tail -c 85000000 > /dev/null";
+                head -c 90000000 /dev/zero | tail -c 85000000 | sleep 1";
     let server = server(folder.path(), busy, "");
     server.create(&format!(
         "{INLINE}schedule: {{type: once, at: '2099-01-01T00:00:00', timezone: Europe/Oslo}}\n"

@@ -32,7 +32,7 @@ use crate::usage::Caps;
 /// How often what is left after a crash is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Processes and threads that a user may have besides those of a run.
-const SPARE: u64 = 4096;
+const SPARE: u64 = 32_768;
 /// How a trace says which kind it is.
 const IN_CGROUP: &str = "cgroup:";
 const BEHIND_SHIM: &str = "process:";

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use jobcell_host_process::Child;
 use jobcell_model::OutputStream;
-use jobcell_plugin_host::{Capability, StopReason};
+use jobcell_plugin_host::bindings::types::Failure;
+use jobcell_plugin_host::{Capability, EffectGate, Journal, RunLimits, RunScope, StopReason};
 
 use crate::support::{Held, Run, eventually, in_both, runs, shell};
 
@@ -159,4 +162,36 @@ async fn what_can_not_be_killed_is_named(held: Held) {
     drop(freezer);
     eventually("its end", || !runs(&pids[0])).await;
 }
+}
+
+/// Writes nothing down.
+struct Broken;
+
+#[async_trait::async_trait]
+impl Journal for Broken {
+    async fn add(&self, _trace: String) -> bool {
+        false
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_shim_nothing_runs_before_it_is_written_down() {
+    let run = Run::new(Held::Shims);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("acted");
+    let scope = RunScope::new(
+        Vec::new(),
+        RunLimits::default(),
+        Duration::from_secs(60),
+        EffectGate::open(),
+        None,
+    )
+    .with_journal(Some(Arc::new(Broken)));
+    let launch = shell(&format!("echo x > {}", file.display()));
+    let refused = Child::start(&launch, &run.capability.place(&scope)).await;
+    match refused.err().unwrap() {
+        Failure::Other(detail) => assert_eq!(detail.code, "start_not_recorded"),
+        other => panic!("{other:?}"),
+    }
+    assert!(!file.exists(), "its shim has ended by now");
 }

@@ -249,3 +249,30 @@ async fn runs_that_go_on_are_listed_oldest_first_over_all_jobs() {
     let nothing = store.execution(ExecutionId::generate()).await.unwrap();
     assert_eq!(nothing, None);
 }
+
+#[tokio::test]
+async fn what_leads_to_a_process_is_added_to_a_run_that_goes_on_and_to_no_other() {
+    let backup = job("backup");
+    let store = store_with(&backup).await;
+    let run = run_of(&backup);
+    let id = run.execution_id;
+    let add = async |trace: &str| store.add_trace(id, trace.to_owned()).await;
+    let early = add("process:1").await;
+    assert!(
+        matches!(early, Err(FinishError::NotOpen { .. })),
+        "{early:?}"
+    );
+    store.admit_run(admission(&run, 1)).await.unwrap();
+    for trace in ["process:1", "process:2", "process:1"] {
+        add(trace).await.unwrap();
+    }
+    let open = store.open_executions().await.unwrap();
+    assert_eq!(open[0].processes.traces, ["process:1", "process:2"]);
+    let end = finish(&run, RunState::Success, b"");
+    store.finish_run(end).await.unwrap();
+    let late = add("process:3").await;
+    assert!(matches!(late, Err(FinishError::NotOpen { .. })), "{late:?}");
+    let row = store.execution(id).await.unwrap().unwrap();
+    assert_eq!(row.processes.traces, [""; 0]);
+    assert_eq!(store.verify().unwrap(), [""; 0]);
+}
