@@ -80,6 +80,17 @@ impl Scene {
         runs_when(&self.store, job, as_wanted).await
     }
 
+    /// Waits until so many runs stand in the queue. A row can be read a moment
+    /// before its run stands there.
+    pub(crate) async fn queued(&self, count: usize) {
+        let queued = async {
+            while self.engine.waiting() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, queued).await.unwrap();
+    }
+
     /// When a job fires next, as the store has it.
     pub(crate) async fn next(&self, job: &JobRef) -> Option<DateTime<Utc>> {
         let stored = self.engine.job(job).await.unwrap().unwrap();

@@ -181,6 +181,7 @@ async fn with_one_worker_the_more_urgent_job_starts_first() {
     // It comes last of all.
     scene.clock.set(at("12:03:00"));
     scene.when(&high, &[Pending]).await;
+    scene.queued(3).await;
     let mut left = vec![&low, &usual, &high];
     while let Some(next) = left.pop() {
         scene.engine.cancel_run(going, "the test").await.unwrap();
