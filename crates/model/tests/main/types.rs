@@ -158,7 +158,7 @@ fn types_are_matched_without_case_and_unknown_ones_listed() {
         "unknown_type",
         (3, 7),
         "/type",
-        &["`Perl`", "PowerShell, SQL, Steps"],
+        &["`Perl`", "PowerShell, SQL, Command, Steps"],
     );
     let found = parse_job(perl, &[]).unwrap_err();
     assert!(found[0].message.contains("no job type is"), "{found:?}");
