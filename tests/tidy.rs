@@ -11,10 +11,11 @@ use serde_json::Value;
 use crate::harness::repository;
 
 /// Which of our crates each crate may depend on. Arrows point one way.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("jobcell-model", &[]),
     ("jobcell-plugin-sdk", &[]),
     ("jobcell-bundle", &[]),
+    ("jobcell-sql-text", &[]),
     ("jobcell-store", &["jobcell-model"]),
     ("jobcell-plugin-host", &["jobcell-model"]),
     (
@@ -23,7 +24,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ),
     (
         "jobcell-host-sql",
-        &["jobcell-plugin-host", "jobcell-model"],
+        &["jobcell-plugin-host", "jobcell-model", "jobcell-sql-text"],
     ),
     (
         "jobcell-engine",
@@ -54,7 +55,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
 ];
 
 /// Dependencies that only one crate, or one side of a border, may name.
-const FENCED: [(&str, &[&str]); 7] = [
+const FENCED: [(&str, &[&str]); 9] = [
     ("redb", &["jobcell-store"]),
     (
         "wasmtime",
@@ -65,6 +66,8 @@ const FENCED: [(&str, &[&str]); 7] = [
         ],
     ),
     ("rusqlite", &["jobcell-host-sql"]),
+    ("tokio-postgres", &["jobcell-host-sql"]),
+    ("mysql_async", &["jobcell-host-sql"]),
     ("axum", &["jobcell-api"]),
     ("clap", &["jobcell"]),
     ("anyhow", &["jobcell"]),

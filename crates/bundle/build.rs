@@ -43,6 +43,8 @@ fn build() -> Result<(), String> {
         "wit",
         "crates/plugin-sdk/src",
         "crates/plugin-sdk/Cargo.toml",
+        "crates/sql-text/src",
+        "crates/sql-text/Cargo.toml",
         "Cargo.toml",
     ] {
         watch(&top.join(watched));

@@ -81,7 +81,12 @@ mod tests {
     fn a_change_of_any_file_of_plugins_or_contract_rebuilds_the_plugins() {
         let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut watched = Vec::new();
-        for folder in ["plugins", "wit", "crates/plugin-sdk/src"] {
+        for folder in [
+            "plugins",
+            "wit",
+            "crates/plugin-sdk/src",
+            "crates/sql-text/src",
+        ] {
             files(&top.join(folder), &mut watched);
         }
         let built = Path::new(env!("JOBCELL_PLUGINS"));

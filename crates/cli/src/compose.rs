@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::connection_setting::ConnectionSetting;
 use jobcell_engine::{Engine, EngineConfig, JobTypes, SystemClock};
 use jobcell_host_process::{ProcessCapability, ProcessConfig, Tools};
 use jobcell_host_sql::{ConnectionConfig, SqlCapability, SqlConfig};
@@ -279,13 +280,8 @@ fn connections(config: &Config, data: &DataFolder) -> BTreeMap<String, Connectio
         read_only: false,
     };
     connections.insert(DEFAULT_CONNECTION.to_owned(), own);
-    for (name, connection) in &config.connections {
-        let path = connection.sqlite.clone();
-        let named = ConnectionConfig::Sqlite {
-            path,
-            read_only: connection.read_only,
-        };
-        connections.insert(name.clone(), named);
+    for (name, ConnectionSetting(connection)) in &config.connections {
+        connections.insert(name.clone(), connection.clone());
     }
     connections
 }

@@ -15,6 +15,7 @@ use jobcell_plugin_host::{Bound, RunLimits};
 use serde::{Deserialize, Deserializer};
 
 use crate::args::LogFormat;
+use crate::connection_setting::ConnectionSetting;
 use crate::exit::{Exit, Failure};
 use crate::tool_setting::ToolSetting;
 
@@ -46,7 +47,7 @@ pub(crate) struct Config {
     /// Folders that script files may lie in; anywhere without any.
     pub(crate) script_folders: Vec<PathBuf>,
     /// Databases by name.
-    pub(crate) connections: BTreeMap<String, Connection>,
+    pub(crate) connections: BTreeMap<String, ConnectionSetting>,
     /// How many runs that were scheduled or waited may go on at once.
     pub(crate) workers: usize,
     /// What holds for all jobs of a type, by its name.
@@ -96,17 +97,6 @@ pub(crate) struct Log {
     pub(crate) format: LogFormat,
     /// As `--log`.
     pub(crate) filter: String,
-}
-
-/// A named database.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Connection {
-    /// The SQLite file.
-    pub(crate) sqlite: PathBuf,
-    /// Whether it may only be read.
-    #[serde(default)]
-    pub(crate) read_only: bool,
 }
 
 /// Bounds of one run; each as `RunLimits` describes it.
@@ -240,7 +230,9 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     })
 }
 
-fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+pub(crate) fn some_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
     duration(deserializer).map(Some)
 }
 

@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod compose;
 mod config;
+mod connection_setting;
 mod exit;
 mod logging;
 mod out;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use jobcell_host_sql::{ConnectionConfig, Pool, Session, SqliteOptions};
+use jobcell_host_sql::SqliteOptions;
+use jobcell_host_sql::sqlite::{Pool, Session};
 use jobcell_plugin_host::{EffectGate, RunLimits, RunScope};
 use tokio::sync::oneshot;
 
@@ -98,15 +99,11 @@ async fn run(pool: &Arc<Pool>, text: &str) {
 
 async fn prepared_pool(folder: &tempfile::TempDir) -> Arc<Pool> {
     let path = folder.path().join("bench.sqlite");
-    let config = ConnectionConfig::Sqlite {
-        path,
-        read_only: false,
-    };
     let options = SqliteOptions {
         create: true,
         ..SqliteOptions::default()
     };
-    let pool = Pool::new("bench", &config, &options);
+    let pool = Pool::new("bench", &path, false, &options);
     run(
         &pool,
         "CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT)",

@@ -14,21 +14,30 @@ use jobcell_plugin_host::{
 };
 use wasmtime::component::{HasData, Linker};
 
-use crate::config::{ConnectionConfig, SqlConfig, SqliteOptions};
+use crate::config::{ConnectionConfig, ServerKind, SqlConfig, SqliteOptions};
 use crate::error::SqlError;
 use crate::host::Resources;
+use crate::mysql::MySql;
+use crate::postgres::PostgreSql;
+use crate::servers::{self, Server};
 use crate::session::Session;
-use crate::sqlite::Pool;
+use crate::sqlite;
 
 /// The `sql` capability with its databases.
 #[derive(Clone)]
 pub struct SqlCapability(Arc<Databases>);
 
-pub(crate) struct Databases(BTreeMap<String, Database>);
+pub(crate) struct Databases(BTreeMap<String, Named>);
 
-struct Database {
+struct Named {
     config: ConnectionConfig,
-    pool: Arc<Pool>,
+    database: Database,
+}
+
+/// The open connections of one database.
+pub(crate) enum Database {
+    Sqlite(Arc<sqlite::Pool>),
+    Server(Arc<servers::Pool>),
 }
 
 /// The connection whose file is the server's own, and created when missing.
@@ -39,7 +48,7 @@ const CREATED: &str = "default";
 pub struct ConnectionInfo {
     /// Its name.
     pub name: String,
-    /// The kind of database: `sqlite`.
+    /// The kind of database: `sqlite`, `postgresql`, `mysql`.
     pub dialect: &'static str,
     /// Whether jobs may only read it.
     pub read_only: bool,
@@ -56,16 +65,8 @@ impl SqlCapability {
     #[must_use]
     pub fn with_options(config: SqlConfig, options: &SqliteOptions) -> Self {
         let databases = config.connections.into_iter().map(|(name, config)| {
-            let create = options.create || name == CREATED;
-            let pool = Pool::new(
-                &name,
-                &config,
-                &SqliteOptions {
-                    create,
-                    ..options.clone()
-                },
-            );
-            (name, Database { config, pool })
+            let database = Database::new(&name, &config, options);
+            (name, Named { config, database })
         });
         Self(Arc::new(Databases(databases.collect())))
     }
@@ -73,10 +74,10 @@ impl SqlCapability {
     /// The configured connections, by name.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
-        let info = |(name, database): (&String, &Database)| ConnectionInfo {
+        let info = |(name, named): (&String, &Named)| ConnectionInfo {
             name: name.clone(),
-            dialect: database.config.dialect(),
-            read_only: database.config.read_only(),
+            dialect: named.config.dialect(),
+            read_only: named.config.read_only(),
         };
         self.0.0.iter().map(info).collect()
     }
@@ -89,11 +90,16 @@ impl SqlCapability {
         let limits = RunLimits::default();
         let scope = RunScope::new(Vec::new(), limits, within, EffectGate::open(), None);
         let work = async {
-            let mut session = Session::open(self.0.pool(name)?, &scope).await?;
-            let statement = session
-                .prepare("SELECT count(*) FROM sqlite_schema")
-                .await?;
-            session.execute(&statement, Vec::new()).await.map(drop)
+            let mut session = self.session(name, &scope).await?;
+            let text = match self.0.dialect(name) {
+                "sqlite" => "SELECT count(*) FROM sqlite_schema",
+                _ => "SELECT 1",
+            };
+            let statement = session.prepare(text).await?;
+            let cursor = session.execute(statement).await?;
+            session.close_cursor(cursor).await?;
+            session.close().await;
+            Ok(())
         };
         match tokio::time::timeout(within, work).await {
             Ok(result) => result,
@@ -104,18 +110,51 @@ impl SqlCapability {
         }
     }
 
+    /// Opens a session for a run.
+    ///
+    /// # Errors
+    /// When there is no such connection, it can't be opened, or the run is
+    /// stopped.
+    pub async fn session(&self, name: &str, scope: &RunScope) -> Result<Session, SqlError> {
+        Session::open(self.0.database(name)?, scope).await
+    }
+
     /// Closes every database once no run uses it any more.
     pub async fn close(&self) {
-        for database in self.0.0.values() {
-            database.pool.close().await;
+        for named in self.0.0.values() {
+            match &named.database {
+                Database::Sqlite(pool) => pool.close().await,
+                Database::Server(pool) => pool.close().await,
+            }
+        }
+    }
+}
+
+impl Database {
+    fn new(name: &str, config: &ConnectionConfig, options: &SqliteOptions) -> Self {
+        match config {
+            ConnectionConfig::Sqlite { path, read_only } => {
+                let options = SqliteOptions {
+                    create: options.create || name == CREATED,
+                    ..options.clone()
+                };
+                Self::Sqlite(sqlite::Pool::new(name, path, *read_only, &options))
+            }
+            ConnectionConfig::Server(config) => {
+                let server: Arc<dyn Server> = match config.kind {
+                    ServerKind::PostgreSql => Arc::new(PostgreSql::new(config.clone())),
+                    ServerKind::MySql => Arc::new(MySql::new(config.clone())),
+                };
+                Self::Server(servers::Pool::new(name, config, server))
+            }
         }
     }
 }
 
 impl Databases {
-    pub(crate) fn pool(&self, name: &str) -> Result<&Arc<Pool>, SqlError> {
+    pub(crate) fn database(&self, name: &str) -> Result<&Database, SqlError> {
         match self.0.get(name) {
-            Some(database) => Ok(&database.pool),
+            Some(named) => Ok(&named.database),
             None => Err(self.unknown(name)),
         }
     }
@@ -124,7 +163,7 @@ impl Databases {
     pub(crate) fn dialect(&self, name: &str) -> &'static str {
         self.0
             .get(name)
-            .map_or("sqlite", |database| database.config.dialect())
+            .map_or("sqlite", |named| named.config.dialect())
     }
 
     fn unknown(&self, name: &str) -> SqlError {

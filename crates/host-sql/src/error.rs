@@ -18,6 +18,26 @@ pub(crate) const BUSY: &str = "database_busy";
 /// The database's disk or folder has no more room.
 pub(crate) const DISK_FULL: &str = "disk_full";
 
+/// Who wants to connect is not known to the server, or can't prove it.
+pub(crate) const AUTHENTICATION: &str = "authentication_failed";
+/// The user may not do that.
+pub(crate) const PERMISSION: &str = "permission_denied";
+/// Two transactions waited for each other; a later try may succeed.
+pub(crate) const DEADLOCK: &str = "deadlock";
+/// Transactions got in each other's way; a later try may succeed.
+pub(crate) const SERIALIZATION: &str = "serialization_failure";
+/// A lock was not to be had in time; a later try may succeed.
+pub(crate) const LOCK_TIMEOUT: &str = "lock_timeout";
+/// The server's own time for a statement was over.
+pub(crate) const STATEMENT_TIMEOUT: &str = "statement_timeout";
+/// Somebody else stopped the statement on the server.
+pub(crate) const STOPPED_BY_SERVER: &str = "statement_cancelled";
+/// A statement that only reads was asked for, and this one writes.
+pub(crate) const READ_ONLY: &str = "read_only";
+
+/// What a server says beside its message, by name.
+pub(crate) type Facts = Vec<(&'static str, String)>;
+
 /// A bound on what one result may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cap {
@@ -79,6 +99,30 @@ pub enum SqlError {
         code: &'static str,
         /// What happened and what to do.
         message: String,
+    },
+    /// A server can't be used.
+    #[error("connection `{name}` can't be opened: {reason}")]
+    CannotConnect {
+        /// The connection.
+        name: String,
+        /// Jobcell's word for it.
+        code: &'static str,
+        /// Why, and what to do.
+        reason: String,
+        /// Further facts, such as the server's own code.
+        facts: Facts,
+    },
+    /// A server refused or failed a statement.
+    #[error("{message}")]
+    Server {
+        /// Jobcell's word for it.
+        code: &'static str,
+        /// The server's own words.
+        message: String,
+        /// The server's own code and what else it said.
+        facts: Facts,
+        /// Where in the statement's text.
+        position: Option<Position>,
     },
     /// The statement does what no job may do here.
     #[error("{0}")]
@@ -151,6 +195,24 @@ impl Position {
 }
 
 impl SqlError {
+    /// The same of the connection of this name.
+    pub(crate) fn named(mut self, connection: &str) -> Self {
+        if let Self::CannotConnect { name, .. } = &mut self {
+            connection.clone_into(name);
+        }
+        self
+    }
+
+    /// A server that can't be used, for this reason.
+    pub(crate) fn unreachable(reason: impl Into<String>) -> Self {
+        Self::CannotConnect {
+            name: String::new(),
+            code: codes::CONNECTION_FAILED,
+            reason: reason.into(),
+            facts: Facts::new(),
+        }
+    }
+
     /// What SQLite said about `text`; `denied` is the sandbox's reason, if it
     /// was the sandbox that refused.
     pub(crate) fn from_sqlite(error: rusqlite::Error, text: &str, denied: Option<String>) -> Self {
@@ -273,6 +335,13 @@ impl From<SqlError> for Failure {
                 position,
                 ..
             } => other(code, message, facts(sqlite_code, position)),
+            SqlError::CannotConnect { code, facts, .. } => other(code, message, facts),
+            SqlError::Server {
+                code,
+                facts,
+                position,
+                ..
+            } => other(code, message, facts.into_iter().chain(place(position))),
             SqlError::Unavailable { code, .. } => unavailable(code, message),
             SqlError::NotAllowed(_) => denied(NOT_ALLOWED, message),
             SqlError::NotOneStatement(_) => invalid(NOT_ONE_STATEMENT, message),
@@ -287,12 +356,17 @@ impl From<SqlError> for Failure {
     }
 }
 
-fn facts(sqlite_code: i32, position: Option<Position>) -> Vec<(&'static str, String)> {
-    let mut facts = vec![("sqlite-code", sqlite_code.to_string())];
-    if let Some(position) = position {
-        facts.push(("line", position.line.to_string()));
-        facts.push(("column", position.column.to_string()));
-        facts.push(("offset", position.offset.to_string()));
-    }
-    facts
+fn facts(sqlite_code: i32, position: Option<Position>) -> Facts {
+    let code = ("sqlite-code", sqlite_code.to_string());
+    std::iter::once(code).chain(place(position)).collect()
+}
+
+fn place(position: Option<Position>) -> impl Iterator<Item = (&'static str, String)> {
+    position.into_iter().flat_map(|position| {
+        [
+            ("line", position.line.to_string()),
+            ("column", position.column.to_string()),
+            ("offset", position.offset.to_string()),
+        ]
+    })
 }

@@ -2,7 +2,6 @@
 //! order of drops is the plugin's; nothing here trusts it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jobcell_plugin_host::bindings::sql::{
     Column, Connection as ConnectionResource, Cursor as CursorResource, Host, HostConnection,
@@ -13,8 +12,7 @@ use wasmtime::component::Resource;
 
 use crate::capability::SqlRun;
 use crate::error::SqlError;
-use crate::prepared::Prepared;
-use crate::session::{Cursor, Session};
+use crate::session::{Cursor, Session, Statement};
 
 /// What a run's handles stand for. An id is never used twice in a run, so a
 /// statement can't come to belong to a later connection.
@@ -36,8 +34,7 @@ struct OpenConnection {
 struct OpenStatement {
     connection: u32,
     /// None once it was executed.
-    prepared: Option<Arc<Prepared>>,
-    bindings: Vec<Option<Value>>,
+    prepared: Option<Statement>,
     held: u64,
 }
 
@@ -80,6 +77,20 @@ impl Resources {
             .ok_or_else(|| wasmtime::format_err!("no such cursor"))
     }
 
+    /// A cursor with its session.
+    fn open_cursor(
+        &mut self,
+        id: u32,
+    ) -> wasmtime::Result<Result<(&mut Session, &mut Cursor), SqlError>> {
+        let Some(open) = self.cursors.get_mut(&id) else {
+            return Err(wasmtime::format_err!("no such cursor"));
+        };
+        Ok(match self.connections.get_mut(&open.connection) {
+            Some(connection) => Ok((&mut connection.session, &mut open.cursor)),
+            None => Err(SqlError::Misuse("its connection was dropped")),
+        })
+    }
+
     /// Counts bytes that a statement makes the host keep.
     fn hold(&mut self, bytes: u64, most: u64) -> Result<(), SqlError> {
         if self.held + bytes > most {
@@ -110,7 +121,7 @@ impl SqlRun {
         if self.resources.connections.len() >= most as usize {
             return Err(SqlError::TooManyConnections(most));
         }
-        let session = Session::open(self.databases.pool(&name)?, &self.scope).await?;
+        let session = Session::open(self.databases.database(&name)?, &self.scope).await?;
         let id = self.resources.next_id();
         self.resources
             .connections
@@ -130,7 +141,6 @@ impl SqlRun {
         let statement = OpenStatement {
             connection,
             prepared: Some(prepared),
-            bindings: Vec::new(),
             held,
         };
         self.resources.statements.insert(id, statement);
@@ -142,19 +152,18 @@ impl SqlRun {
         self.resources.hold(held, self.scope.limits().sql_bytes)?;
         let statement = self.resources.statement(statement)?;
         statement.held += held;
-        let prepared = statement.prepared.as_ref().ok_or(ONCE)?;
-        prepared.bind(&mut statement.bindings, name, value)
+        let prepared = statement.prepared.as_mut().ok_or(ONCE)?;
+        prepared.bind(name, value)
     }
 
     async fn execute_statement(&mut self, statement: u32) -> Result<u32, SqlError> {
         let open = self.resources.statement(statement)?;
         let prepared = open.prepared.take().ok_or(ONCE)?;
-        let bindings = std::mem::take(&mut open.bindings);
         let connection = open.connection;
         let cursor = self
             .resources
             .session(connection)?
-            .execute(&prepared, bindings)
+            .execute(prepared)
             .await?;
         let id = self.resources.next_id();
         self.resources
@@ -168,17 +177,10 @@ impl SqlRun {
         cursor: u32,
         max_rows: u32,
     ) -> wasmtime::Result<Result<Page, SqlError>> {
-        let resources = &mut self.resources;
-        let Some(open) = resources.cursors.get_mut(&cursor) else {
-            return Err(wasmtime::format_err!("no such cursor"));
-        };
-        let Some(connection) = resources.connections.get_mut(&open.connection) else {
-            return Ok(Err(SqlError::Misuse("its connection was dropped")));
-        };
-        Ok(connection
-            .session
-            .next_page(&mut open.cursor, max_rows)
-            .await)
+        Ok(match self.resources.open_cursor(cursor)? {
+            Ok((session, cursor)) => session.next_page(cursor, max_rows).await,
+            Err(error) => Err(error),
+        })
     }
 }
 
@@ -282,18 +284,18 @@ impl HostCursor for SqlRun {
 
     async fn next_result(
         &mut self,
-        _this: Resource<CursorResource>,
+        this: Resource<CursorResource>,
     ) -> wasmtime::Result<Result<bool, Failure>> {
-        // A SQLite statement has exactly one result.
-        Ok(Ok(false))
+        let (session, cursor) = match self.resources.open_cursor(this.rep())? {
+            Ok(open) => open,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        Ok(session.next_result(cursor).await.map_err(Failure::from))
     }
 
-    async fn messages(
-        &mut self,
-        _this: Resource<CursorResource>,
-    ) -> wasmtime::Result<Vec<Message>> {
-        // SQLite sends none.
-        Ok(Vec::new())
+    async fn messages(&mut self, this: Resource<CursorResource>) -> wasmtime::Result<Vec<Message>> {
+        let open = self.resources.open_cursor(this.rep())?;
+        Ok(open.map_or_else(|_| Vec::new(), |(session, _)| session.take_messages()))
     }
 
     async fn drop(&mut self, this: Resource<CursorResource>) -> wasmtime::Result<()> {

@@ -1,18 +1,23 @@
 //! The `sql` capability: named databases, pooled connections, statements and
-//! cursors under limits. Never parses SQL beyond a statement's first word,
-//! never reads configuration files, never shows a plugin an address or a path.
+//! cursors under limits. Never judges what SQL means beyond a statement's first
+//! words, never reads configuration files, never shows a plugin an address, a
+//! path or a password.
 
 mod capability;
 mod config;
 mod error;
 mod host;
-mod prepared;
+mod json;
+mod mysql;
+mod postgres;
+mod servers;
 mod session;
-mod sqlite;
+pub mod sqlite;
+mod tls;
 
 pub use capability::{ConnectionInfo, SqlCapability, SqlRun};
-pub use config::{ConnectionConfig, SqlConfig, SqliteOptions};
+pub use config::{
+    ConnectionConfig, Password, ServerConfig, ServerKind, SqlConfig, SqliteOptions, Tls, TlsMode,
+};
 pub use error::{Cap, Position, SqlError};
-pub use prepared::Prepared;
-pub use session::{Closed, Cursor, Session};
-pub use sqlite::Pool;
+pub use session::{Closed, Cursor, Session, Statement};

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use jobcell_host_sql::{ConnectionConfig, Pool, Session, SqlError, SqliteOptions};
+use jobcell_host_sql::sqlite::{Pool, Session};
+use jobcell_host_sql::{SqlError, SqliteOptions};
 use jobcell_plugin_host::bindings::types::Failure;
 use jobcell_plugin_host::{EffectGate, RunLimits, RunScope};
 
@@ -13,16 +14,12 @@ use jobcell_plugin_host::{EffectGate, RunLimits, RunScope};
 async fn too_much_memory_is_refused_and_the_rest_goes_on() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("test.sqlite");
-    let config = ConnectionConfig::Sqlite {
-        path,
-        read_only: false,
-    };
     let options = SqliteOptions {
         create: true,
         memory: 32 << 20,
         ..SqliteOptions::default()
     };
-    let pool = Pool::new("test", &config, &options);
+    let pool = Pool::new("test", &path, false, &options);
     let timeout = Duration::from_secs(60);
     let scope = RunScope::new(
         Vec::new(),

@@ -5,8 +5,7 @@ use jobcell_plugin_sdk::types::{Failure, Problem, Severity};
 use serde::Deserialize;
 
 use crate::failure::invalid;
-use crate::lexer::rules;
-use crate::split::split;
+use jobcell_sql_text::{Dialect, split};
 
 /// The keys of an SQL job.
 #[derive(Debug, Deserialize)]
@@ -93,10 +92,14 @@ pub(crate) fn check(configuration: &str) -> Vec<Problem> {
             )];
         }
     };
-    // The connection's dialect is not known before the job runs.
-    let (statements, flaw) = split(&configuration.query, rules("sqlite"));
+    // The connection's dialect is not known before the job runs: what one of
+    // them can read may be right.
+    let read = Dialect::ALL.map(|dialect| split(&configuration.query, dialect));
+    let can_be_read = read.iter().any(|(_, flaw)| flaw.is_none());
+    let nothing = read.iter().all(|(statements, _)| statements.is_empty());
+    let [(_, flaw), ..] = read;
     let mut problems = Vec::new();
-    if let Some(flaw) = flaw {
+    if let Some(flaw) = flaw.filter(|_| !can_be_read) {
         let at = Some((flaw.line, flaw.column));
         problems.push(if flaw.in_comment {
             let message = "this comment never ends, so all that follows it is ignored".to_owned();
@@ -114,7 +117,7 @@ pub(crate) fn check(configuration: &str) -> Vec<Problem> {
             problem(Severity::Error, "/query", at, message, Some(hint))
         });
     }
-    if statements.is_empty() {
+    if nothing {
         let message = "the query holds no statement, only blanks or comments".to_owned();
         let hint = "write at least one statement, such as `SELECT 1`";
         problems.push(problem(

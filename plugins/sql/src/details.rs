@@ -6,8 +6,8 @@ use jobcell_plugin_sdk::types::{Failure, LimitReached};
 use serde_json::{Map, Value as Json};
 
 use crate::failure;
-use crate::split::Statement;
 use crate::value::{json, line};
+use jobcell_sql_text::Statement;
 
 /// All of it, in bytes. The host takes 64 KiB.
 const MOST: usize = 60 << 10;
@@ -131,6 +131,7 @@ mod tests {
             column: 1,
             kind: "select".to_owned(),
             parameters: Vec::new(),
+            repeat: 1,
         };
         Details::of(2, &statement)
     }

@@ -4,9 +4,7 @@
 mod configuration;
 mod details;
 mod failure;
-mod lexer;
 mod run;
-mod split;
 mod table;
 mod value;
 

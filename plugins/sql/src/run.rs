@@ -11,10 +11,9 @@ use jobcell_plugin_sdk::types::{Failure, LimitReached, OutputStream};
 use crate::configuration::{Configuration, OnError};
 use crate::details::Details;
 use crate::failure;
-use crate::lexer::rules;
-use crate::split::{Statement, split};
 use crate::table;
 use crate::value::{from_json, line};
+use jobcell_sql_text::{Dialect, Statement, split};
 
 /// Rows of one result that the output shows.
 const SHOWN: usize = 200;
@@ -28,7 +27,8 @@ const SKIPPED: usize = 200;
 /// Runs the query of a job.
 pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> {
     let connection = Connection::open(&configuration.connection)?;
-    let (statements, _) = split(&configuration.query, rules(&connection.dialect()));
+    let dialect = Dialect::named(&connection.dialect()).unwrap_or(Dialect::Sqlite);
+    let (statements, _) = split(&configuration.query, dialect);
     if statements.is_empty() {
         return Err(failure::invalid(
             "no_statement",
@@ -345,6 +345,7 @@ mod tests {
         column: 5,
         kind: String::new(),
         parameters: Vec::new(),
+        repeat: 1,
     };
 
     #[test]

@@ -12,11 +12,15 @@
 mod control;
 mod open;
 mod pool;
+mod prepared;
 mod rows;
 mod sandbox;
+mod session;
 mod worker;
 
 pub(crate) use pool::Lease;
 pub use pool::Pool;
+pub use prepared::Prepared;
 pub(crate) use rows::{Budget, Row, Want};
+pub use session::{Closed, Cursor, Session};
 pub(crate) use worker::{Command, Executed, Fetched, Reply, Rest, Start, Work};

@@ -2,17 +2,18 @@
 //! and what is known of the statements they compiled. Never runs a statement.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use jobcell_plugin_host::RunScope;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::config::{ConnectionConfig, SqliteOptions};
+use crate::config::SqliteOptions;
 use crate::error::SqlError;
-use crate::prepared::Prepared;
 use crate::sqlite::control::Control;
 use crate::sqlite::open::Opening;
+use crate::sqlite::prepared::Prepared;
 use crate::sqlite::worker::{Command, Worker};
 
 /// One named SQLite database, opened as often as runs need it at one time.
@@ -79,13 +80,12 @@ const STACK: usize = 4 << 20;
 impl Pool {
     /// A pool without an open connection.
     #[must_use]
-    pub fn new(name: &str, config: &ConnectionConfig, options: &SqliteOptions) -> Arc<Self> {
-        let ConnectionConfig::Sqlite { path, read_only } = config;
+    pub fn new(name: &str, path: &Path, read_only: bool, options: &SqliteOptions) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
             opening: Opening {
-                path: path.clone(),
-                read_only: *read_only,
+                path: path.to_owned(),
+                read_only,
                 create: options.create,
                 busy_timeout: options.busy_timeout,
                 memory: options.memory,

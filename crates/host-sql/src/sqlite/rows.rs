@@ -6,7 +6,7 @@ use rusqlite::Rows;
 use rusqlite::types::ValueRef;
 
 use crate::error::Cap;
-use crate::prepared::Prepared;
+use crate::sqlite::prepared::Prepared;
 
 /// The values of one row.
 pub(crate) type Row = Vec<Value>;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 
-use crate::prepared::Traits;
+use crate::sqlite::prepared::Traits;
 
 /// What the statement at hand was seen to do.
 #[derive(Default)]

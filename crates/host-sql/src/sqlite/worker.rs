@@ -13,10 +13,10 @@ use rusqlite::{CachedStatement, Connection, Rows};
 use tokio::sync::oneshot;
 
 use crate::error::{Cap, SqlError};
-use crate::prepared::{Prepared, Traits, first_word};
 use crate::sqlite::control::Control;
 use crate::sqlite::open::{Opening, open, reason};
 use crate::sqlite::pool::{Lease, Pool};
+use crate::sqlite::prepared::{Prepared, Traits, first_word};
 use crate::sqlite::rows::{After, Budget, Row, Taker, Want, bind};
 use crate::sqlite::sandbox::Sandbox;
 

@@ -1,6 +1,7 @@
 //! Values, pages, caps, parameters, errors and stops.
 
-use jobcell_host_sql::{Cap, Session, SqlError};
+use jobcell_host_sql::sqlite::Session;
+use jobcell_host_sql::{Cap, SqlError};
 use jobcell_plugin_host::bindings::sql::Value;
 use jobcell_plugin_host::{EffectGate, RunLimits, StopReason};
 use std::time::{Duration, Instant};

@@ -1,8 +1,7 @@
 //! The sandbox, sessions side by side, and files that are not what they should be.
 
-use jobcell_host_sql::{
-    ConnectionConfig, Pool, Session, SqlCapability, SqlConfig, SqlError, SqliteOptions,
-};
+use jobcell_host_sql::sqlite::{Pool, Session};
+use jobcell_host_sql::{SqlCapability, SqlConfig, SqlError, SqliteOptions};
 use jobcell_plugin_host::bindings::types::Failure;
 use jobcell_plugin_host::{EffectGate, RunLimits, StopReason};
 use std::path::Path;
@@ -323,11 +322,7 @@ async fn a_read_only_connection_reads_and_writes_nothing() {
         .await;
     database.pool.close().await;
     let path = database.folder.path().join("test.sqlite");
-    let config = ConnectionConfig::Sqlite {
-        path,
-        read_only: true,
-    };
-    let pool = Pool::new("reader", &config, &SqliteOptions::default());
+    let pool = Pool::new("reader", &path, true, &SqliteOptions::default());
     let mut session = Session::open(&pool, &scope()).await.unwrap();
     assert_eq!(number(&mut session, "SELECT x FROM t").await, 3);
     let error = query(&mut session, "DELETE FROM t").await.unwrap_err();

@@ -1,6 +1,7 @@
 //! Databases, sessions and scopes for the tests.
 
-use jobcell_host_sql::{ConnectionConfig, Cursor, Pool, Session, SqlError, SqliteOptions};
+use jobcell_host_sql::sqlite::{Cursor, Pool, Session};
+use jobcell_host_sql::{ConnectionConfig, SqlError, SqliteOptions};
 use jobcell_plugin_host::bindings::sql::Value;
 use jobcell_plugin_host::bindings::types::Failure;
 use jobcell_plugin_host::{EffectGate, RunLimits, RunScope};
@@ -18,14 +19,15 @@ pub(crate) fn sqlite(path: impl Into<PathBuf>) -> ConnectionConfig {
 
 /// A pool of a database that is there already.
 pub(crate) fn existing(path: &Path) -> Arc<Pool> {
-    Pool::new("test", &sqlite(path), &SqliteOptions::default())
+    Pool::new("test", path, false, &SqliteOptions::default())
 }
 
 /// A pool of a new database.
 pub(crate) fn created(path: PathBuf, options: SqliteOptions) -> Arc<Pool> {
     Pool::new(
         "test",
-        &sqlite(path),
+        &path,
+        false,
         &SqliteOptions {
             create: true,
             ..options

@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::{Statement, split};
-use crate::lexer::{Lexer, rules};
+use crate::Dialect;
+use crate::lexer::Lexer;
 
 fn statements(text: &str) -> Vec<Statement<'_>> {
-    split(text, rules("sqlite")).0
+    split(text, Dialect::Sqlite).0
 }
 
 fn texts(text: &str) -> Vec<&str> {
@@ -118,7 +119,7 @@ fn parameters_are_found_outside_of_quotes() {
 
 #[test]
 fn what_never_ends_is_found_with_its_place() {
-    let flaw = |text| split(text, rules("sqlite")).1;
+    let flaw = |text| split(text, Dialect::Sqlite).1;
     assert_eq!(flaw("SELECT 'a''b'"), None);
     let string = flaw("SELECT 1;\n SELECT 'it''s").unwrap();
     assert_eq!((string.line, string.column, string.opened_by), (2, 9, '\''));
@@ -173,7 +174,7 @@ fn no_byte_is_lost_in_any_short_text() {
 
 fn check_whole(text: &str) {
     let mut at = 0;
-    for token in Lexer::new(text, rules("sqlite")) {
+    for token in Lexer::new(text, Dialect::Sqlite.rules()) {
         assert_eq!(token.start, at, "{text:?}");
         assert!(
             token.end > token.start && text.is_char_boundary(token.end),
