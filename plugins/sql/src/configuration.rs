@@ -5,6 +5,7 @@ use jobcell_plugin_sdk::types::{Failure, Problem, Severity};
 use serde::Deserialize;
 
 use crate::failure::invalid;
+use crate::transaction::{Isolation, Transaction};
 use jobcell_sql_text::{Dialect, split};
 
 /// The keys of an SQL job.
@@ -16,6 +17,9 @@ pub(crate) struct Configuration {
     pub(crate) connection: String,
     #[serde(default)]
     pub(crate) on_error: OnError,
+    #[serde(default)]
+    pub(crate) transaction: Transaction,
+    pub(crate) isolation_level: Option<Isolation>,
 }
 
 /// What happens after a statement that failed.
@@ -63,6 +67,17 @@ pub(crate) const SCHEMA: &str = r#"{
       "description": "After a statement that failed: `stop` skips the remaining ones, `continue` runs them. The run counts as failed either way.",
       "enum": ["stop", "continue"],
       "default": "stop"
+    },
+    "transaction": {
+      "title": "Transaction",
+      "description": "What shares a transaction: `none` leaves that to the script, `single` puts all statements into one (rolled back when one fails and `onError` is `stop`; with `continue`, only what failed is undone), `perStatement` gives each its own.",
+      "enum": ["none", "single", "perStatement"],
+      "default": "none"
+    },
+    "isolationLevel": {
+      "title": "Isolation level",
+      "description": "How far such a transaction is kept from others, by ISO 9075's words; the database's usual one if left out.",
+      "enum": ["readUncommitted", "readCommitted", "repeatableRead", "serializable"]
     }
   },
   "additionalProperties": true
@@ -96,6 +111,8 @@ pub(crate) fn check(configuration: &str) -> Vec<Problem> {
     // them can read may be right.
     let read = Dialect::ALL.map(|dialect| split(&configuration.query, dialect));
     let can_be_read = read.iter().any(|(_, flaw)| flaw.is_none());
+    let alone =
+        configuration.isolation_level.is_some() && configuration.transaction == Transaction::None;
     let nothing = read.iter().all(|(statements, _)| statements.is_empty());
     let [(_, flaw), ..] = read;
     let mut problems = Vec::new();
@@ -116,6 +133,17 @@ pub(crate) fn check(configuration: &str) -> Vec<Problem> {
             let hint = "close it; inside it, write the closing character twice";
             problem(Severity::Error, "/query", at, message, Some(hint))
         });
+    }
+    if alone {
+        let message = "`isolationLevel` holds for transactions that `transaction` asks for, and it asks for none".to_owned();
+        let hint = "add `transaction: single` or `perStatement`, or take `isolationLevel` out";
+        problems.push(problem(
+            Severity::Error,
+            "/isolationLevel",
+            None,
+            message,
+            Some(hint),
+        ));
     }
     if nothing {
         let message = "the query holds no statement, only blanks or comments".to_owned();

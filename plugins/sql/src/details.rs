@@ -14,10 +14,14 @@ const MOST: usize = 60 << 10;
 /// Of that, the columns.
 const COLUMNS: usize = 16 << 10;
 
+/// Of that, what the server said.
+const MESSAGES: usize = 8 << 10;
+
 /// Facts of a failure that count within the statement, not within the query.
 const OF_PLACE: &[&str] = &["line", "column", "offset"];
 
-/// The details of one step.
+/// The details of one step, or of one of its results.
+#[derive(Default)]
 pub(crate) struct Details(Map<String, Json>);
 
 impl Details {
@@ -69,6 +73,43 @@ impl Details {
         cut
     }
 
+    /// Adds the results after the first, without rows where these don't fit.
+    pub(crate) fn add_results(&mut self, further: impl Iterator<Item = Self>) {
+        let mut left = MOST.saturating_sub(Json::Object(self.0.clone()).to_string().len() + 1024);
+        let mut results = Vec::new();
+        for result in further {
+            let small = result.without_rows();
+            let whole = Json::Object(result.0);
+            if takes(&mut left, &whole) {
+                results.push(whole);
+                continue;
+            }
+            let small = Json::Object(small.0);
+            if !takes(&mut left, &small) {
+                break;
+            }
+            results.push(small);
+        }
+        if !results.is_empty() {
+            self.set("furtherResults", results);
+        }
+    }
+
+    /// Adds what the server said, as far as it fits.
+    pub(crate) fn add_messages<'m>(&mut self, messages: impl Iterator<Item = (&'m str, &'m str)>) {
+        let mut left =
+            MESSAGES.min(MOST.saturating_sub(Json::Object(self.0.clone()).to_string().len()));
+        let all = messages.map(|(severity, text)| {
+            serde_json::json!({ "severity": severity, "text": line(text, 1_000) })
+        });
+        let fitting: Vec<Json> = all
+            .take_while(|message| takes(&mut left, message))
+            .collect();
+        if !fitting.is_empty() {
+            self.set("messages", fitting);
+        }
+    }
+
     pub(crate) fn add_limit(&mut self, limit: &LimitReached) {
         let limit = serde_json::json!({
             "limit": limit.limit, "value": limit.value, "setting": limit.setting,
@@ -98,6 +139,7 @@ impl Details {
     /// The same without rows, which can be long.
     pub(crate) fn without_rows(&self) -> Self {
         let mut small = self.0.clone();
+        small.remove("furtherResults");
         if small.remove("rows").is_some() {
             small.insert("truncated".to_owned(), true.into());
         }

@@ -4,8 +4,10 @@
 mod configuration;
 mod details;
 mod failure;
+mod outcome;
 mod run;
 mod table;
+mod transaction;
 mod value;
 
 use jobcell_plugin_sdk::job_type::{Completion, Description, Guest, Requirement};

@@ -5,20 +5,17 @@ use std::time::Instant;
 
 use jobcell_plugin_sdk::job_type::Completion;
 use jobcell_plugin_sdk::run_context::{self, Parameter, Step, StepStatus};
-use jobcell_plugin_sdk::sql::{Column, Connection, Summary, Value};
-use jobcell_plugin_sdk::types::{Failure, LimitReached, OutputStream};
+use jobcell_plugin_sdk::sql::{Connection, Value};
+use jobcell_plugin_sdk::types::{Failure, OutputStream};
 
 use crate::configuration::{Configuration, OnError};
 use crate::details::Details;
 use crate::failure;
-use crate::table;
+use crate::outcome::Outcome;
+use crate::transaction::{self, Transaction};
 use crate::value::{from_json, line};
 use jobcell_sql_text::{Dialect, Statement, split};
 
-/// Rows of one result that the output shows.
-const SHOWN: usize = 200;
-/// Rows asked for at a time.
-const PAGE: u32 = 1_000;
 /// Characters of a statement in its step's name.
 const NAME: usize = 60;
 /// Skipped statements that get a step each.
@@ -35,14 +32,21 @@ pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> 
             "the query holds no statement",
         ));
     }
+    transaction::check(configuration.transaction, &statements)?;
     let mut run = Run {
         connection,
+        mode: configuration.transaction,
+        keeps_on: configuration.on_error == OnError::Continue,
+        begin: transaction::begin(dialect, configuration.isolation_level)?,
         alone: statements.len() == 1,
         parameters: None,
         begun: None,
         failed: None,
         failures: 0,
     };
+    if run.mode == Transaction::Single {
+        run.begin()?;
+    }
     for (index, statement) in statements.iter().enumerate() {
         if let Err(failure) = run.step(index + 1, statement) {
             run.note(index + 1, statement, failure);
@@ -58,6 +62,11 @@ pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> 
 
 struct Run {
     connection: Connection,
+    mode: Transaction,
+    /// Whether other statements go on after one that failed.
+    keeps_on: bool,
+    /// What begins a transaction.
+    begin: Vec<String>,
     /// Whether the query has one statement, which then needs no heading.
     alone: bool,
     /// The job's parameters, once a statement has named one.
@@ -69,16 +78,6 @@ struct Run {
     failures: usize,
 }
 
-/// What came of one statement.
-struct Outcome {
-    columns: Vec<Column>,
-    /// The first rows.
-    rows: Vec<Vec<Value>>,
-    summary: Summary,
-    /// The host's cap that cut the result.
-    limit: Option<LimitReached>,
-}
-
 impl Run {
     fn step(&mut self, number: usize, statement: &Statement<'_>) -> Result<(), Failure> {
         let text = line(statement.text, NAME);
@@ -86,7 +85,7 @@ impl Run {
         let step = Step::start(&name, &statement.kind)?;
         let mut details = Details::of(number, statement);
         let begun = Instant::now();
-        let outcome = self.execute(statement);
+        let outcome = self.within(number, statement);
         let elapsed = begun.elapsed();
         self.follow_transaction(number, statement);
         match outcome {
@@ -110,33 +109,102 @@ impl Run {
         }
     }
 
+    /// Runs a statement within the transaction that the job asks for.
+    fn within(&mut self, number: usize, statement: &Statement<'_>) -> Result<Outcome, Failure> {
+        match self.mode {
+            Transaction::None => self.execute(statement),
+            Transaction::PerStatement => {
+                self.begin()?;
+                let outcome = self.execute(statement);
+                if outcome.is_err() && self.connection.in_transaction() {
+                    self.command("ROLLBACK")?;
+                }
+                let outcome = outcome?;
+                self.still_open(number, statement)?;
+                self.command("COMMIT").map(|()| outcome)
+            }
+            Transaction::Single if self.keeps_on => {
+                self.command("SAVEPOINT jobcell")?;
+                let outcome = self.execute(statement);
+                if outcome.is_err() && self.connection.in_transaction() {
+                    self.command("ROLLBACK TO SAVEPOINT jobcell")?;
+                }
+                let outcome = outcome?;
+                self.still_open(number, statement)?;
+                self.command("RELEASE SAVEPOINT jobcell").map(|()| outcome)
+            }
+            Transaction::Single => {
+                let outcome = self.execute(statement)?;
+                self.still_open(number, statement)?;
+                Ok(outcome)
+            }
+        }
+    }
+
+    /// Fails when a statement has ended the transaction: what it changed can't
+    /// be taken back any more.
+    fn still_open(&self, number: usize, statement: &Statement<'_>) -> Result<(), Failure> {
+        if self.connection.in_transaction() {
+            return Ok(());
+        }
+        let message = format!(
+            "statement {number} ({}) ended the transaction that `transaction` asks for; databases do that when a definition is changed: give it a job of its own",
+            statement.kind
+        );
+        Err(failure::other("transaction_ended", message))
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        let begin = std::mem::take(&mut self.begin);
+        let begun = begin.iter().try_for_each(|text| self.command(text));
+        self.begin = begin;
+        begun
+    }
+
+    /// Runs a statement of ours.
+    fn command(&self, text: &str) -> Result<(), Failure> {
+        let cursor = self.connection.prepare(text)?.execute()?;
+        while !cursor.next_page(1)?.last {}
+        Ok(())
+    }
+
+    /// Ends the transaction of all statements, by whether one failed.
+    fn settle(&mut self) {
+        if self.mode != Transaction::Single || !self.connection.in_transaction() {
+            return;
+        }
+        let undo = self
+            .failed
+            .as_ref()
+            .is_some_and(|failed| !self.keeps_on || failure::ends_run(failed));
+        let ended = self.command(if undo { "ROLLBACK" } else { "COMMIT" });
+        match ended {
+            Ok(()) if undo => {
+                let text = b"the transaction of all statements was rolled back, as `transaction: single` asks\n";
+                run_context::write(OutputStream::Stderr, text);
+            }
+            Ok(()) => {}
+            Err(failure) if self.failed.is_none() => {
+                let message = format!(
+                    "the transaction could not be committed: {}",
+                    failure::words(&failure)
+                );
+                run_context::write(OutputStream::Stderr, format!("{message}\n").as_bytes());
+                self.failures += 1;
+                self.failed = Some(failure::with_message(failure, &message));
+            }
+            // The statement's own failure says more.
+            Err(_) => {}
+        }
+    }
+
     fn execute(&mut self, statement: &Statement<'_>) -> Result<Outcome, Failure> {
         let prepared = self.connection.prepare(statement.text)?;
         for name in &statement.parameters {
             prepared.bind(name, &self.parameter(name)?)?;
         }
         let cursor = prepared.execute()?;
-        let columns = cursor.columns();
-        let mut rows = Vec::new();
-        let limit = loop {
-            match cursor.next_page(PAGE) {
-                Ok(page) => {
-                    let room = SHOWN - rows.len();
-                    rows.extend(page.rows.into_iter().take(room));
-                    if page.last {
-                        break None;
-                    }
-                }
-                Err(Failure::Limit(limit)) if is_cap(&limit) => break Some(limit),
-                Err(failure) => return Err(failure),
-            }
-        };
-        Ok(Outcome {
-            columns,
-            rows,
-            summary: cursor.summary(),
-            limit,
-        })
+        Outcome::take(&cursor)
     }
 
     fn parameter(&mut self, name: &str) -> Result<Value, Failure> {
@@ -158,8 +226,11 @@ impl Run {
         }
     }
 
-    /// Keeps where an open transaction began.
+    /// Keeps where an open transaction of the script began.
     fn follow_transaction(&mut self, number: usize, statement: &Statement<'_>) {
+        if self.mode != Transaction::None {
+            return;
+        }
         let may_change = matches!(
             statement.kind.as_str(),
             "begin" | "start" | "savepoint" | "commit" | "end" | "rollback" | "release"
@@ -182,7 +253,8 @@ impl Run {
         }
     }
 
-    fn end(self, statements: usize) -> Result<Completion, Failure> {
+    fn end(mut self, statements: usize) -> Result<Completion, Failure> {
+        self.settle();
         let open = self.begun.map(|(number, line)| {
             format!("the transaction begun in statement {number} (line {line}) was still open at the end, so its changes are rolled back; end it with COMMIT to keep them")
         });
@@ -208,61 +280,6 @@ impl Run {
             }),
         }
     }
-}
-
-impl Outcome {
-    /// The statement's part of the run's output.
-    fn text(&self, heading: Option<&str>, ms: f64) -> String {
-        let mut text = String::new();
-        if let Some(heading) = heading {
-            text.push_str(heading);
-            text.push('\n');
-        }
-        if !self.columns.is_empty() {
-            text.push_str(&table::render(&self.columns, &self.rows));
-            let more = self.summary.returned.saturating_sub(self.rows.len() as u64);
-            if more > 0 {
-                text.push_str(&format!("… and {}\n", count(more, "more row")));
-            }
-        }
-        if let Some(limit) = &self.limit {
-            let LimitReached { value, setting, .. } = limit;
-            text.push_str(&format!(
-                "the result was cut at {value}; raise {setting} to get more\n"
-            ));
-        }
-        let what = match self.summary.affected {
-            Some(affected) => format!("{} affected", count(affected, "row")),
-            None if self.columns.is_empty() => "ok".to_owned(),
-            None => count(self.summary.returned, "row"),
-        };
-        text.push_str(&format!("({what}, {ms:.1} ms)\n"));
-        text
-    }
-
-    fn describe(&self, details: &mut Details) {
-        let mut truncated = self.limit.is_some();
-        if !self.columns.is_empty() {
-            truncated |= details.add_rows(&self.columns, &self.rows);
-            truncated |= self.summary.returned > self.rows.len() as u64;
-        }
-        details.set("rowCount", self.summary.returned);
-        details.set("affectedRows", self.summary.affected);
-        details.set("truncated", truncated);
-        if let Some(limit) = &self.limit {
-            details.add_limit(limit);
-        }
-    }
-}
-
-/// Whether a limit cuts a result rather than failing its statement.
-fn is_cap(limit: &LimitReached) -> bool {
-    matches!(limit.limit.as_str(), "sql.rows" | "sql.bytes")
-}
-
-fn count(number: u64, what: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{s}")
 }
 
 /// What failed, where, and why. The place of the error itself is told where it

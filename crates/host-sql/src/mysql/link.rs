@@ -146,9 +146,11 @@ impl MySqlLink {
             // Anything but a read may have set another mode for what follows.
             let kept = READS.contains(&statement.kind.as_str());
             self.guarded = kept && flags.contains(StatusFlags::SERVER_STATUS_IN_TRANS_READONLY);
-        } else {
-            self.in_transaction = open;
         }
+        // Our own transaction is nobody's but ours.
+        let begins = matches!(statement.kind.as_str(), "begin" | "start");
+        let theirs = !self.read_only || self.in_transaction || begins;
+        self.in_transaction = open && theirs;
         Ok(())
     }
 

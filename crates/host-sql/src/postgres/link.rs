@@ -131,11 +131,10 @@ impl PostgresLink {
         }
         let asked = self.ask_in_transaction().await;
         let open = asked.map_err(|failure| self.failed(&failure, statement))?;
-        if self.read_only {
-            self.guarded &= open;
-        } else {
-            self.in_transaction = open;
-        }
+        self.guarded &= open;
+        // Our own transaction is nobody's but ours.
+        let theirs = !self.read_only || self.in_transaction || begins(statement);
+        self.in_transaction = open && theirs;
         Ok(())
     }
 
@@ -279,6 +278,10 @@ impl PostgresLink {
         let tried = tried.await;
         tried.map_err(|failure| self.failed(&failure, statement))
     }
+}
+
+fn begins(statement: &Statement) -> bool {
+    matches!(statement.kind.as_str(), "begin" | "start")
 }
 
 fn described<'n>(names: impl Iterator<Item = &'n str>, types: &[Type]) -> Vec<Column> {

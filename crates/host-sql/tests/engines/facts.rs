@@ -293,7 +293,20 @@ async fn a_read_only_connection_writes_nothing(engine: &Engine) {
         );
     }
     assert_eq!(run.number("SELECT count(*) FROM only_read").await, 1);
-    assert!(!run.end().await, "our own transaction is nobody's business");
+    assert!(
+        !run.session.in_transaction(),
+        "our own is nobody's business"
+    );
+    for (statement, open) in [
+        ("BEGIN", true),
+        ("SELECT 1", true),
+        ("COMMIT", false),
+        ("SELECT 1", false),
+    ] {
+        run.query(statement).await.unwrap();
+        assert_eq!(run.session.in_transaction(), open, "after {statement}");
+    }
+    assert!(!run.end().await);
 }
 
 async fn a_read_only_connection_can_t_be_talked_out_of_it(engine: &Engine) {

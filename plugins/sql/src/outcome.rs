@@ -1,0 +1,161 @@
+//! What came of one statement: its results and the server's messages, taken
+//! from a cursor and shown to people and programs. Never runs anything.
+
+use jobcell_plugin_sdk::sql::{Column, Cursor, Message, Summary, Value};
+use jobcell_plugin_sdk::types::{Failure, LimitReached};
+
+use crate::details::Details;
+use crate::{table, value};
+
+/// Rows of one result that the output shows.
+const SHOWN: usize = 200;
+/// Rows asked for at a time.
+const PAGE: u32 = 1_000;
+/// Results of one statement that are shown.
+const RESULTS: usize = 20;
+
+/// What came of one statement.
+pub(crate) struct Outcome {
+    results: Vec<Found>,
+    messages: Vec<Message>,
+}
+
+/// One result.
+struct Found {
+    columns: Vec<Column>,
+    /// The first rows.
+    rows: Vec<Vec<Value>>,
+    summary: Summary,
+    /// The host's cap that cut the result.
+    limit: Option<LimitReached>,
+}
+
+impl Outcome {
+    /// All results of a cursor, to its end.
+    pub(crate) fn take(cursor: &Cursor) -> Result<Self, Failure> {
+        let mut results = vec![take_result(cursor)?];
+        let mut more = 0_u64;
+        while cursor.next_result()? {
+            let found = take_result(cursor)?;
+            if results.len() < RESULTS {
+                results.push(found);
+            } else {
+                more += 1;
+            }
+        }
+        let mut messages = cursor.messages();
+        if more > 0 {
+            messages.push(Message {
+                severity: "warning".to_owned(),
+                text: format!("{more} more results are not shown"),
+            });
+        }
+        Ok(Self { results, messages })
+    }
+
+    /// The statement's part of the run's output.
+    pub(crate) fn text(&self, heading: Option<&str>, ms: f64) -> String {
+        let mut text = String::new();
+        if let Some(heading) = heading {
+            text.push_str(heading);
+            text.push('\n');
+        }
+        for message in &self.messages {
+            let words = value::line(&message.text, 4_000);
+            text.push_str(&format!("{}: {words}\n", message.severity));
+        }
+        for found in &self.results {
+            found.write(&mut text, ms);
+        }
+        text
+    }
+
+    pub(crate) fn describe(&self, details: &mut Details) {
+        if let Some(first) = self.results.first() {
+            first.describe(details);
+        }
+        let further = self.results.iter().skip(1).map(|found| {
+            let mut details = Details::default();
+            found.describe(&mut details);
+            details
+        });
+        details.add_results(further);
+        let messages = self.messages.iter();
+        details.add_messages(
+            messages.map(|message| (message.severity.as_str(), message.text.as_str())),
+        );
+    }
+}
+
+/// The present result of a cursor, to its end.
+fn take_result(cursor: &Cursor) -> Result<Found, Failure> {
+    let columns = cursor.columns();
+    let mut rows = Vec::new();
+    let limit = loop {
+        match cursor.next_page(PAGE) {
+            Ok(page) => {
+                let room = SHOWN - rows.len();
+                rows.extend(page.rows.into_iter().take(room));
+                if page.last {
+                    break None;
+                }
+            }
+            Err(Failure::Limit(limit)) if is_cap(&limit) => break Some(limit),
+            Err(failure) => return Err(failure),
+        }
+    };
+    Ok(Found {
+        columns,
+        rows,
+        summary: cursor.summary(),
+        limit,
+    })
+}
+
+impl Found {
+    fn write(&self, text: &mut String, ms: f64) {
+        if !self.columns.is_empty() {
+            text.push_str(&table::render(&self.columns, &self.rows));
+            let more = self.summary.returned.saturating_sub(self.rows.len() as u64);
+            if more > 0 {
+                text.push_str(&format!("… and {}\n", count(more, "more row")));
+            }
+        }
+        if let Some(limit) = &self.limit {
+            let LimitReached { value, setting, .. } = limit;
+            text.push_str(&format!(
+                "the result was cut at {value}; raise {setting} to get more\n"
+            ));
+        }
+        let what = match self.summary.affected {
+            Some(affected) => format!("{} affected", count(affected, "row")),
+            None if self.columns.is_empty() => "ok".to_owned(),
+            None => count(self.summary.returned, "row"),
+        };
+        text.push_str(&format!("({what}, {ms:.1} ms)\n"));
+    }
+
+    fn describe(&self, details: &mut Details) {
+        let mut truncated = self.limit.is_some();
+        if !self.columns.is_empty() {
+            truncated |= details.add_rows(&self.columns, &self.rows);
+            truncated |= self.summary.returned > self.rows.len() as u64;
+        }
+        details.set("rowCount", self.summary.returned);
+        details.set("affectedRows", self.summary.affected);
+        details.set("truncated", truncated);
+        if let Some(limit) = &self.limit {
+            details.add_limit(limit);
+        }
+    }
+}
+
+/// Whether a limit cuts a result rather than failing its statement.
+fn is_cap(limit: &LimitReached) -> bool {
+    matches!(limit.limit.as_str(), "sql.rows" | "sql.bytes")
+}
+
+fn count(number: u64, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}
