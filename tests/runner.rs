@@ -13,6 +13,7 @@ mod commands;
 mod commit_points;
 mod containment;
 mod crash;
+mod databases;
 mod malformed;
 mod processes;
 mod rest;

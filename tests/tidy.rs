@@ -210,6 +210,7 @@ fn the_top_level_holds_nothing_unexpected() {
         "LICENSE",
         "README.md",
         "crates",
+        "docs",
         "plugins",
         "rust-toolchain.toml",
         "samples",

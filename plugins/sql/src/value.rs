@@ -1,6 +1,8 @@
 //! One value in each of its forms: a cell for people, JSON for programs, a
 //! parameter from JSON. Never loses a number's digits.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jobcell_plugin_sdk::sql::Value;
 use serde_json::Value as Json;
 
@@ -8,6 +10,8 @@ use serde_json::Value as Json;
 const CELL: usize = 200;
 /// The longest text of a value in a step's details, in characters.
 const JSON_TEXT: usize = 2_000;
+/// The most bytes of a value there, before they become base64.
+const JSON_BYTES: usize = 1_500;
 /// The largest integer that every JSON reader takes exactly, and its negative.
 const EXACT: i64 = 1 << 53;
 
@@ -48,16 +52,27 @@ pub(crate) fn json(value: &Value) -> (Json, bool) {
         Value::Real(value) if !value.is_finite() => (Json::String(real(*value)), false),
         Value::Real(value) => ((*value).into(), false),
         Value::Decimal(text) | Value::Temporal(text) => (Json::String(text.clone()), false),
-        Value::Text(text) | Value::Json(text) => {
-            let (kept, was_cut) = cut(text, JSON_TEXT);
-            let end = if was_cut { "…" } else { "" };
-            (Json::String(format!("{kept}{end}")), was_cut)
+        Value::Text(text) => json_text(text),
+        // One that is too long to be kept whole is kept as its beginning.
+        Value::Json(text) if text.len() <= JSON_TEXT => {
+            let parsed = serde_json::from_str(text).ok();
+            parsed.map_or_else(|| json_text(text), |json| (json, false))
         }
+        Value::Json(text) => json_text(text),
         Value::Binary(bytes) => {
-            let (text, was_cut) = hex(bytes, JSON_TEXT / 2);
-            (Json::String(text), was_cut)
+            let kept = &bytes[..bytes.len().min(JSON_BYTES)];
+            (
+                Json::String(STANDARD.encode(kept)),
+                kept.len() < bytes.len(),
+            )
         }
     }
+}
+
+fn json_text(text: &str) -> (Json, bool) {
+    let (kept, was_cut) = cut(text, JSON_TEXT);
+    let end = if was_cut { "…" } else { "" };
+    (Json::String(format!("{kept}{end}")), was_cut)
 }
 
 /// A job's parameter as a value for the database.
@@ -151,6 +166,10 @@ mod tests {
         assert_eq!(of(Value::Decimal("1.10".to_owned())), "\"1.10\"");
         assert_eq!(of(Value::Real(f64::INFINITY)), "\"inf\"");
         assert_eq!(of(Value::Real(0.1)), "0.1");
+        let json = "{\"a\":1.10,\"b\":12345678901234567890}";
+        assert_eq!(of(Value::Json(json.to_owned())), json);
+        assert_eq!(of(Value::Json("{".to_owned())), "\"{\"");
+        assert_eq!(of(Value::Binary(vec![0, 255])), "\"AP8=\"");
     }
 
     #[test]

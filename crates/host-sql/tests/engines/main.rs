@@ -2,7 +2,10 @@
 //! MariaDB on servers of its own. A kind whose programs are not installed is
 //! left out by name, unless `CI` is set: then that is a failure.
 
-#![expect(clippy::print_stderr, reason = "says which suites are left out")]
+#![expect(
+    clippy::print_stderr,
+    reason = "says which suites are left out, and what was measured"
+)]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod engine;
@@ -10,6 +13,7 @@ mod facts;
 mod mariadb;
 mod postgres;
 mod server;
+mod servers;
 mod session;
 mod types;
 
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 fn trials(engine: &Arc<Engine>) -> Vec<Trial> {
-    let facts = facts::ALL.iter().copied().chain(types::ALL);
+    let facts = facts::ALL.iter().chain(servers::ALL).chain(types::ALL);
     let held = facts.filter(|fact| (fact.of)(engine));
     held.map(|fact| {
         let engine = Arc::clone(engine);
