@@ -256,7 +256,8 @@ fn doctor_tells_what_is_there_and_what_is_missing() {
     assert!(said.contains("cmd: MISSING: `cmd` was not found"), "{said}");
     fs::write(
         folder.path().join("c.yaml"),
-        "tools: {backup: /nowhere/backup}\n",
+        "tools: {backup: /nowhere/backup}\nconnections:\n  gone: {sqlite: /nowhere/a.db}\n  \
+         off: {type: postgresql, host: 127.0.0.1, port: 1, username: u, password: hidden}\n",
     )
     .unwrap();
     let output = run(
@@ -274,5 +275,11 @@ fn doctor_tells_what_is_there_and_what_is_missing() {
             .contains("/nowhere/backup"),
         "{report}"
     );
+    let connections = report["connections"].as_array().unwrap();
+    let problem = |index: usize| connections[index]["problem"].as_str().unwrap();
+    assert_eq!(connections[0]["name"], "gone");
+    assert!(problem(0).contains("its file does not exist"), "{report}");
+    assert!(problem(1).contains("127.0.0.1:1"), "{report}");
+    assert!(!report.to_string().contains("hidden"), "{report}");
     assert!(!folder.path().join(".local").exists(), "it changes nothing");
 }

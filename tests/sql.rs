@@ -89,3 +89,30 @@ fn a_result_is_cut_at_its_limit_and_says_so() {
         "{ran}"
     );
 }
+
+#[test]
+fn results_for_programs_are_one_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"));
+    let query = "SELECT 1 AS a, 'x,\"y\"' AS b, NULL AS c;\nSELECT x'00ff' AS d;";
+    let ran = run(&server, "csv", query, "outputFormat: csv\n");
+    assert_eq!(
+        ran["output"], "a,b,c\r\n1,\"x,\"\"y\"\"\",\r\n\r\nd\r\nAP8=\r\n",
+        "{ran}"
+    );
+    let failing = format!("{query}\nSELECT * FROM nowhere;");
+    let ran = run(&server, "json", &failing, "outputFormat: json\n");
+    assert_eq!(ran["status"], "failed", "{ran}");
+    let id = ran["execution_id"].as_str().unwrap();
+    let log = server.get(&format!("/api/v2/executions/{id}/log?stream=stdout"));
+    let document: Value = serde_json::from_str(&log.text).unwrap();
+    assert_eq!(
+        document["results"][0]["rows"],
+        json!([[1, "x,\"y\"", null]])
+    );
+    assert_eq!(document["results"][1]["statement"], 2, "{document}");
+    // Many rows are all there, not only those that a table shows.
+    let many = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 3000) SELECT x FROM n";
+    let ran = run(&server, "many", many, "outputFormat: csv\n");
+    assert!(ran["output"].as_str().unwrap().ends_with("\r\n3000\r\n"));
+}

@@ -53,8 +53,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Check job files and show what is wrong, with line and column
     Validate(Validate),
-    /// Show what this machine has for jobs (tools, their versions, how processes
-    /// are held together) and what is missing
+    /// Show what this machine has for jobs (tools, their versions, connections,
+    /// how processes are held together) and what is missing
     Doctor(Doctor),
     /// Show when jobs fire
     Schedule {

@@ -5,6 +5,7 @@ use jobcell_plugin_sdk::types::{Failure, Problem, Severity};
 use serde::Deserialize;
 
 use crate::failure::invalid;
+use crate::format::Format;
 use crate::transaction::{Isolation, Transaction};
 use jobcell_sql_text::{Dialect, split};
 
@@ -20,6 +21,8 @@ pub(crate) struct Configuration {
     #[serde(default)]
     pub(crate) transaction: Transaction,
     pub(crate) isolation_level: Option<Isolation>,
+    #[serde(default)]
+    pub(crate) output_format: Format,
 }
 
 /// What happens after a statement that failed.
@@ -78,6 +81,12 @@ pub(crate) const SCHEMA: &str = r#"{
       "title": "Isolation level",
       "description": "How far such a transaction is kept from others, by ISO 9075's words; the database's usual one if left out.",
       "enum": ["readUncommitted", "readCommitted", "repeatableRead", "serializable"]
+    },
+    "outputFormat": {
+      "title": "Output format",
+      "description": "How results are written to the output: `table` for people; `json`, one document with every result; `csv`, by RFC 4180, with an empty line between results. With the last two, all else goes to the log.",
+      "enum": ["table", "json", "csv"],
+      "default": "table"
     }
   },
   "additionalProperties": true

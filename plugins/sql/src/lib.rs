@@ -4,6 +4,7 @@
 mod configuration;
 mod details;
 mod failure;
+mod format;
 mod outcome;
 mod run;
 mod table;

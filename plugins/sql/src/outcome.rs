@@ -1,10 +1,12 @@
 //! What came of one statement: its results and the server's messages, taken
 //! from a cursor and shown to people and programs. Never runs anything.
 
+use jobcell_plugin_sdk::run_context;
 use jobcell_plugin_sdk::sql::{Column, Cursor, Message, Summary, Value};
-use jobcell_plugin_sdk::types::{Failure, LimitReached};
+use jobcell_plugin_sdk::types::{Failure, LimitReached, OutputStream};
 
 use crate::details::Details;
+use crate::format::Writer;
 use crate::{table, value};
 
 /// Rows of one result that the output shows.
@@ -32,11 +34,15 @@ struct Found {
 
 impl Outcome {
     /// All results of a cursor, to its end.
-    pub(crate) fn take(cursor: &Cursor) -> Result<Self, Failure> {
-        let mut results = vec![take_result(cursor)?];
+    pub(crate) fn take(
+        cursor: &Cursor,
+        number: usize,
+        writer: &mut Writer,
+    ) -> Result<Self, Failure> {
+        let mut results = vec![take_result(cursor, number, writer)?];
         let mut more = 0_u64;
         while cursor.next_result()? {
-            let found = take_result(cursor)?;
+            let found = take_result(cursor, number, writer)?;
             if results.len() < RESULTS {
                 results.push(found);
             } else {
@@ -53,8 +59,9 @@ impl Outcome {
         Ok(Self { results, messages })
     }
 
-    /// The statement's part of the run's output.
-    pub(crate) fn text(&self, heading: Option<&str>, ms: f64) -> String {
+    /// The statement's part of what people read; without rows where those are
+    /// for programs.
+    pub(crate) fn text(&self, heading: Option<&str>, ms: f64, rows: bool) -> String {
         let mut text = String::new();
         if let Some(heading) = heading {
             text.push_str(heading);
@@ -65,7 +72,7 @@ impl Outcome {
             text.push_str(&format!("{}: {words}\n", message.severity));
         }
         for found in &self.results {
-            found.write(&mut text, ms);
+            found.write(&mut text, ms, rows);
         }
         text
     }
@@ -87,13 +94,15 @@ impl Outcome {
     }
 }
 
-/// The present result of a cursor, to its end.
-fn take_result(cursor: &Cursor) -> Result<Found, Failure> {
+/// The present result of a cursor, to its end; each page is written as it comes.
+fn take_result(cursor: &Cursor, number: usize, writer: &mut Writer) -> Result<Found, Failure> {
     let columns = cursor.columns();
+    put(&writer.begin(number, &columns));
     let mut rows = Vec::new();
     let limit = loop {
         match cursor.next_page(PAGE) {
             Ok(page) => {
+                put(&writer.rows(&page.rows));
                 let room = SHOWN - rows.len();
                 rows.extend(page.rows.into_iter().take(room));
                 if page.last {
@@ -104,17 +113,26 @@ fn take_result(cursor: &Cursor) -> Result<Found, Failure> {
             Err(failure) => return Err(failure),
         }
     };
+    let summary = cursor.summary();
+    put(&writer.end(&summary, limit.is_some()));
     Ok(Found {
         columns,
         rows,
-        summary: cursor.summary(),
+        summary,
         limit,
     })
 }
 
+/// Writes to the run's standard output.
+pub(crate) fn put(text: &str) {
+    if !text.is_empty() {
+        run_context::write(OutputStream::Stdout, text.as_bytes());
+    }
+}
+
 impl Found {
-    fn write(&self, text: &mut String, ms: f64) {
-        if !self.columns.is_empty() {
+    fn write(&self, text: &mut String, ms: f64, rows: bool) {
+        if rows && !self.columns.is_empty() {
             text.push_str(&table::render(&self.columns, &self.rows));
             let more = self.summary.returned.saturating_sub(self.rows.len() as u64);
             if more > 0 {

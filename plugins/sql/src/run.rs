@@ -1,17 +1,18 @@
 //! Carries out a query: one step for each statement, its rows into the run's
 //! output. Never holds more rows than it shows.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jobcell_plugin_sdk::job_type::Completion;
-use jobcell_plugin_sdk::run_context::{self, Parameter, Step, StepStatus};
+use jobcell_plugin_sdk::run_context::{self, Level, Parameter, Step, StepStatus};
 use jobcell_plugin_sdk::sql::{Connection, Value};
 use jobcell_plugin_sdk::types::{Failure, OutputStream};
 
 use crate::configuration::{Configuration, OnError};
 use crate::details::Details;
 use crate::failure;
-use crate::outcome::Outcome;
+use crate::format::Writer;
+use crate::outcome::{Outcome, put};
 use crate::transaction::{self, Transaction};
 use crate::value::{from_json, line};
 use jobcell_sql_text::{Dialect, Statement, split};
@@ -43,16 +44,22 @@ pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> 
         begun: None,
         failed: None,
         failures: 0,
+        writer: Writer::new(configuration.output_format),
     };
     if run.mode == Transaction::Single {
         run.begin()?;
     }
+    put(run.writer.start());
     for (index, statement) in statements.iter().enumerate() {
         if let Err(failure) = run.step(index + 1, statement) {
             run.note(index + 1, statement, failure);
             let stop = configuration.on_error == OnError::Stop;
             if stop || run.failed.as_ref().is_some_and(failure::ends_run) {
-                skip(&statements[index + 1..], index + 1)?;
+                let skipped = skip(&statements[index + 1..], index + 1);
+                if let Err(failure) = skipped {
+                    put(run.writer.finish());
+                    return Err(failure);
+                }
                 break;
             }
         }
@@ -76,6 +83,7 @@ struct Run {
     /// The first failure, and how many there were.
     failed: Option<Failure>,
     failures: usize,
+    writer: Writer,
 }
 
 impl Run {
@@ -90,17 +98,12 @@ impl Run {
         self.follow_transaction(number, statement);
         match outcome {
             Ok(outcome) => {
-                let heading = if self.alone {
-                    None
-                } else {
-                    Some(name.as_str())
-                };
-                let ms = elapsed.as_secs_f64() * 1000.0;
-                run_context::write(OutputStream::Stdout, outcome.text(heading, ms).as_bytes());
+                self.tell(&outcome, &name, elapsed);
                 outcome.describe(&mut details);
                 report(&step, details)
             }
             Err(failure) => {
+                put(self.writer.fail());
                 details.add_error(&failure, place(statement, &failure));
                 // The statement's own failure says more than this one could.
                 let _ = step.finish(StepStatus::Failed, &details.into_json());
@@ -109,13 +112,27 @@ impl Run {
         }
     }
 
+    /// What people read of a statement: on standard output, or in the run's log
+    /// where the output is for programs.
+    fn tell(&self, outcome: &Outcome, name: &str, elapsed: Duration) {
+        let for_programs = self.writer.is_for_programs();
+        let heading = (for_programs || !self.alone).then_some(name);
+        let ms = elapsed.as_secs_f64() * 1000.0;
+        let text = outcome.text(heading, ms, !for_programs);
+        if for_programs {
+            run_context::log(Level::Info, text.trim_end());
+        } else {
+            put(&text);
+        }
+    }
+
     /// Runs a statement within the transaction that the job asks for.
     fn within(&mut self, number: usize, statement: &Statement<'_>) -> Result<Outcome, Failure> {
         match self.mode {
-            Transaction::None => self.execute(statement),
+            Transaction::None => self.execute(number, statement),
             Transaction::PerStatement => {
                 self.begin()?;
-                let outcome = self.execute(statement);
+                let outcome = self.execute(number, statement);
                 if outcome.is_err() && self.connection.in_transaction() {
                     self.command("ROLLBACK")?;
                 }
@@ -125,7 +142,7 @@ impl Run {
             }
             Transaction::Single if self.keeps_on => {
                 self.command("SAVEPOINT jobcell")?;
-                let outcome = self.execute(statement);
+                let outcome = self.execute(number, statement);
                 if outcome.is_err() && self.connection.in_transaction() {
                     self.command("ROLLBACK TO SAVEPOINT jobcell")?;
                 }
@@ -134,7 +151,7 @@ impl Run {
                 self.command("RELEASE SAVEPOINT jobcell").map(|()| outcome)
             }
             Transaction::Single => {
-                let outcome = self.execute(statement)?;
+                let outcome = self.execute(number, statement)?;
                 self.still_open(number, statement)?;
                 Ok(outcome)
             }
@@ -198,13 +215,13 @@ impl Run {
         }
     }
 
-    fn execute(&mut self, statement: &Statement<'_>) -> Result<Outcome, Failure> {
+    fn execute(&mut self, number: usize, statement: &Statement<'_>) -> Result<Outcome, Failure> {
         let prepared = self.connection.prepare(statement.text)?;
         for name in &statement.parameters {
             prepared.bind(name, &self.parameter(name)?)?;
         }
         let cursor = prepared.execute()?;
-        Outcome::take(&cursor)
+        Outcome::take(&cursor, number, &mut self.writer)
     }
 
     fn parameter(&mut self, name: &str) -> Result<Value, Failure> {
@@ -255,6 +272,7 @@ impl Run {
 
     fn end(mut self, statements: usize) -> Result<Completion, Failure> {
         self.settle();
+        put(self.writer.finish());
         let open = self.begun.map(|(number, line)| {
             format!("the transaction begun in statement {number} (line {line}) was still open at the end, so its changes are rolled back; end it with COMMIT to keep them")
         });

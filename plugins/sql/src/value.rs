@@ -43,6 +43,15 @@ pub(crate) const fn is_number(value: &Value) -> bool {
 
 /// A value as JSON, and whether it was cut.
 pub(crate) fn json(value: &Value) -> (Json, bool) {
+    json_within(value, JSON_TEXT, JSON_BYTES)
+}
+
+/// A value as JSON, however long it is.
+pub(crate) fn whole_json(value: &Value) -> Json {
+    json_within(value, usize::MAX, usize::MAX).0
+}
+
+fn json_within(value: &Value, most_text: usize, most_bytes: usize) -> (Json, bool) {
     match value {
         Value::Null => (Json::Null, false),
         Value::Boolean(value) => (Json::Bool(*value), false),
@@ -52,15 +61,15 @@ pub(crate) fn json(value: &Value) -> (Json, bool) {
         Value::Real(value) if !value.is_finite() => (Json::String(real(*value)), false),
         Value::Real(value) => ((*value).into(), false),
         Value::Decimal(text) | Value::Temporal(text) => (Json::String(text.clone()), false),
-        Value::Text(text) => json_text(text),
+        Value::Text(text) => json_text(text, most_text),
         // One that is too long to be kept whole is kept as its beginning.
-        Value::Json(text) if text.len() <= JSON_TEXT => {
+        Value::Json(text) if text.len() <= most_text => {
             let parsed = serde_json::from_str(text).ok();
-            parsed.map_or_else(|| json_text(text), |json| (json, false))
+            parsed.map_or_else(|| json_text(text, most_text), |json| (json, false))
         }
-        Value::Json(text) => json_text(text),
+        Value::Json(text) => json_text(text, most_text),
         Value::Binary(bytes) => {
-            let kept = &bytes[..bytes.len().min(JSON_BYTES)];
+            let kept = &bytes[..bytes.len().min(most_bytes)];
             (
                 Json::String(STANDARD.encode(kept)),
                 kept.len() < bytes.len(),
@@ -69,8 +78,8 @@ pub(crate) fn json(value: &Value) -> (Json, bool) {
     }
 }
 
-fn json_text(text: &str) -> (Json, bool) {
-    let (kept, was_cut) = cut(text, JSON_TEXT);
+fn json_text(text: &str, most: usize) -> (Json, bool) {
+    let (kept, was_cut) = cut(text, most);
     let end = if was_cut { "…" } else { "" };
     (Json::String(format!("{kept}{end}")), was_cut)
 }

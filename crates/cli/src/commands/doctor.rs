@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use jobcell_host_process::{Child, Found, Launch, ProcessCapability, Program, Sink};
+use jobcell_host_sql::{SqlCapability, SqlConfig};
 use jobcell_model::OutputStream;
 use jobcell_plugin_host::{EffectGate, RunLimits, RunScope};
 use serde::Serialize;
+use tokio::task::JoinSet;
 
 use crate::args::{Doctor, Format};
 use crate::compose::{self, DataFolder};
@@ -31,6 +33,16 @@ struct Report {
     data: String,
     processes: String,
     tools: Vec<Tool>,
+    connections: Vec<Connection>,
+}
+
+/// A connection that the configuration names.
+#[derive(Serialize)]
+struct Connection {
+    name: String,
+    dialect: &'static str,
+    read_only: bool,
+    problem: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -54,18 +66,22 @@ pub(crate) fn run(options: &Doctor, config: &Config) -> Result<Exit, Failure> {
         .into_iter()
         .map(|found| runtime.block_on(tool(&process, found)))
         .collect();
+    let connections = runtime.block_on(connections(config));
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         data: data.path().display().to_string(),
         processes: process.containment(),
         tools,
+        connections,
     };
     match options.format {
         Format::Text => print(&report),
         Format::Json => say!("{:#}", serde_json::json!(report)),
     }
     let broken = |tool: &Tool| tool.configured && tool.problem.is_some();
-    Ok(if report.tools.iter().any(broken) {
+    let lost = |connection: &Connection| connection.problem.is_some();
+    let all_well = !report.tools.iter().any(broken) && !report.connections.iter().any(lost);
+    Ok(if !all_well {
         Exit::Unavailable
     } else {
         Exit::Success
@@ -90,6 +106,42 @@ fn print(report: &Report) {
             }
         }
     }
+    if !report.connections.is_empty() {
+        say!("connections:");
+    }
+    for connection in &report.connections {
+        let Connection { name, dialect, .. } = connection;
+        match &connection.problem {
+            None => say!("  {name}: {dialect}, answers"),
+            Some(problem) => say!("  {name}: {dialect}, FAILS: {problem}"),
+        }
+    }
+}
+
+/// Opens every connection that the configuration names, all at once.
+async fn connections(config: &Config) -> Vec<Connection> {
+    let named = config.connections.iter();
+    let named = named.map(|(name, setting)| (name.clone(), setting.0.clone()));
+    let sql = SqlCapability::new(SqlConfig {
+        connections: named.collect(),
+    });
+    let mut checks = JoinSet::new();
+    for info in sql.connections() {
+        let sql = sql.clone();
+        checks.spawn(async move {
+            let problem = sql.check(&info.name, PATIENCE).await.err();
+            Connection {
+                problem: problem.map(|error| error.to_string()),
+                name: info.name,
+                dialect: info.dialect,
+                read_only: info.read_only,
+            }
+        });
+    }
+    let mut checked = checks.join_all().await;
+    checked.sort_by(|one, other| one.name.cmp(&other.name));
+    sql.close().await;
+    checked
 }
 
 async fn tool(process: &ProcessCapability, found: Found) -> Tool {
