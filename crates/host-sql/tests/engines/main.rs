@@ -28,13 +28,19 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut engines = vec![Arc::new(Engine::sqlite())];
     let mut missing = Vec::new();
-    // Whoever only asks which tests there are needs no server.
+    // Whoever only asks which tests there are, or wants another one's, needs no
+    // server.
     let listing = arguments.list;
     for (name, start) in [
         ("postgresql", postgres::start as fn() -> Option<Engine>),
         ("mariadb", mariadb::start),
     ] {
-        let engine = if listing {
+        let other = arguments.exact
+            && arguments
+                .filter
+                .as_ref()
+                .is_some_and(|test| !test.starts_with(name));
+        let engine = if listing || other {
             Some(Engine::listed(name))
         } else {
             start()
