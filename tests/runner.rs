@@ -22,6 +22,7 @@ mod schedule;
 mod seed_guide;
 mod shutdown;
 mod sql;
+mod sqlserver;
 mod storage;
 mod stream;
 mod tidy;

@@ -55,7 +55,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// Dependencies that only one crate, or one side of a border, may name.
-const FENCED: [(&str, &[&str]); 9] = [
+const FENCED: [(&str, &[&str]); 10] = [
     ("redb", &["jobcell-store"]),
     (
         "wasmtime",
@@ -68,6 +68,7 @@ const FENCED: [(&str, &[&str]); 9] = [
     ("rusqlite", &["jobcell-host-sql"]),
     ("tokio-postgres", &["jobcell-host-sql"]),
     ("mysql_async", &["jobcell-host-sql"]),
+    ("tds-protocol", &["jobcell-host-sql"]),
     ("axum", &["jobcell-api"]),
     ("clap", &["jobcell"]),
     ("anyhow", &["jobcell"]),

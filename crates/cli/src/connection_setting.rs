@@ -44,6 +44,8 @@ enum Kind {
     Postgresql,
     #[serde(alias = "mariadb")]
     Mysql,
+    #[serde(alias = "mssql")]
+    Sqlserver,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -74,8 +76,9 @@ impl Mapping {
             }
             (Some(Kind::Postgresql), None) => ServerKind::PostgreSql,
             (Some(Kind::Mysql), None) => ServerKind::MySql,
+            (Some(Kind::Sqlserver), None) => ServerKind::SqlServer,
             (Some(Kind::Sqlite), None) => return Err("a SQLite connection needs `sqlite`, the path of its file".to_owned()),
-            (None, None) => return Err("a connection needs `sqlite`, the path of a file, or `type`: postgresql, mysql or mariadb".to_owned()),
+            (None, None) => return Err("a connection needs `sqlite`, the path of a file, or `type`: postgresql, mysql, mariadb or sqlserver".to_owned()),
             (Some(_), Some(_)) => return Err("a connection has either `sqlite` or the `type` of a server, not both".to_owned()),
         };
         let host = needed(self.host, "host")?;
@@ -85,6 +88,9 @@ impl Mapping {
             mode: self.tls.map_or(usual.tls.mode, Mode::meaning),
             ca_file: self.ca_file,
         };
+        if self.read_only && kind == ServerKind::SqlServer {
+            return Err("SQL Server has no read-only sessions: leave `readOnly` out, and give a `username` that may only read".to_owned());
+        }
         if tls.ca_file.is_some() && tls.mode != TlsMode::VerifyFull {
             return Err("`caFile` is of use only with `tls: verifyFull`".to_owned());
         }
@@ -221,6 +227,10 @@ mod tests {
             ("{type: oracle, host: h}", "oracle"),
             ("{type: mysql, sqlite: /a}", "not both"),
             ("{sqlite: /a, port: 1}", "`port` means nothing"),
+            (
+                "{type: sqlserver, host: h, username: u, readOnly: true}",
+                "no read-only sessions",
+            ),
             (
                 "{type: mysql, host: h, username: u, password: a, passwordFile: /b}",
                 "not both",

@@ -17,6 +17,7 @@ use wasmtime::component::{HasData, Linker};
 use crate::config::{ConnectionConfig, ServerKind, SqlConfig, SqliteOptions};
 use crate::error::SqlError;
 use crate::host::Resources;
+use crate::mssql::MsSql;
 use crate::mysql::MySql;
 use crate::postgres::PostgreSql;
 use crate::servers::{self, Server};
@@ -48,7 +49,7 @@ const CREATED: &str = "default";
 pub struct ConnectionInfo {
     /// Its name.
     pub name: String,
-    /// The kind of database: `sqlite`, `postgresql`, `mysql`.
+    /// The kind of database: `sqlite`, `postgresql`, `mysql`, `sqlserver`.
     pub dialect: &'static str,
     /// Whether jobs may only read it.
     pub read_only: bool,
@@ -144,6 +145,7 @@ impl Database {
                 let server: Arc<dyn Server> = match config.kind {
                     ServerKind::PostgreSql => Arc::new(PostgreSql::new(config.clone())),
                     ServerKind::MySql => Arc::new(MySql::new(config.clone())),
+                    ServerKind::SqlServer => Arc::new(MsSql::new(config.clone())),
                 };
                 Self::Server(servers::Pool::new(name, config, server))
             }

@@ -38,6 +38,8 @@ pub enum ServerKind {
     PostgreSql,
     /// MySQL from 8.0 on, or MariaDB from 10.5 on.
     MySql,
+    /// SQL Server from 2012 on, or Azure SQL.
+    SqlServer,
 }
 
 /// How a server is reached.
@@ -47,7 +49,7 @@ pub struct ServerConfig {
     pub kind: ServerKind,
     /// Its name or address.
     pub host: String,
-    /// Its port; none for the usual one of its kind (5432, 3306).
+    /// Its port; none for the usual one of its kind (5432, 3306, 1433).
     pub port: Option<u16>,
     /// The database to be in; none for the server's choice.
     pub database: Option<String>,
@@ -176,6 +178,7 @@ impl ServerKind {
         match self {
             Self::PostgreSql => Dialect::PostgreSql,
             Self::MySql => Dialect::MySql,
+            Self::SqlServer => Dialect::SqlServer,
         }
     }
 }

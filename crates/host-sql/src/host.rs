@@ -279,6 +279,7 @@ impl HostCursor for SqlRun {
         Ok(Summary {
             affected: cursor.affected(),
             returned: cursor.returned(),
+            total: cursor.total(),
         })
     }
 

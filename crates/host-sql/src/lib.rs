@@ -8,6 +8,7 @@ mod config;
 mod error;
 mod host;
 mod json;
+mod mssql;
 mod mysql;
 mod postgres;
 mod servers;

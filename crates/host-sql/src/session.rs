@@ -200,6 +200,16 @@ impl Cursor {
         }
     }
 
+    /// Rows of the present result, with those that a cap kept back, where
+    /// somebody counted them: a server that was stopped did not.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        match &self.0 {
+            Results::Sqlite(_) => None,
+            Results::Server(cursor) => cursor.total(),
+        }
+    }
+
     /// Rows of the present result that the pages handed out.
     #[must_use]
     pub const fn returned(&self) -> u64 {

@@ -7,16 +7,26 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
 
 use crate::config::{Tls, TlsMode};
 use crate::error::SqlError;
 
 /// The client's side of TLS.
 pub(crate) fn client(tls: &Tls) -> Result<ClientConfig, SqlError> {
+    client_of(tls, rustls::DEFAULT_VERSIONS)
+}
+
+/// The same, with these versions of the protocol alone.
+pub(crate) fn client_of(
+    tls: &Tls,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ClientConfig, SqlError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(|error| SqlError::unreachable(format!("TLS can't be used: {error}")))?;
     if tls.mode == TlsMode::VerifyFull {
         let roots = roots(tls.ca_file.as_deref())?;

@@ -255,7 +255,11 @@ impl<'t> Lexer<'t> {
 
     /// Past a word, which a delimiter may end.
     fn word(&mut self) {
-        while self.peek(0).is_some_and(in_word) && self.at_delimiter().is_none() {
+        while let Some(byte) = self.peek(0)
+            && in_word(byte)
+            && self.blank(byte).is_none()
+            && self.at_delimiter().is_none()
+        {
             self.at += 1;
         }
     }

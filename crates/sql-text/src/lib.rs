@@ -28,6 +28,12 @@ pub fn parameters(text: &str, dialect: Dialect) -> Vec<Parameter<'_>> {
     split::parameters(text, dialect)
 }
 
+/// The words of a text: names without quotes, keywords, numbers. What stands in
+/// strings, quoted names and comments is none.
+pub fn words(text: &str, dialect: Dialect) -> impl Iterator<Item = &str> {
+    split::words(text, dialect)
+}
+
 /// What one statement does first: `select`, `create-table`; `other` where no
 /// word tells.
 #[must_use]

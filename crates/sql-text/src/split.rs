@@ -73,6 +73,12 @@ pub fn split(text: &str, dialect: Dialect) -> (Vec<Statement<'_>>, Option<Flaw>)
 }
 
 /// Every parameter of one statement, in order.
+pub(crate) fn words(text: &str, dialect: Dialect) -> impl Iterator<Item = &str> {
+    let tokens = Lexer::new(text, dialect.rules());
+    let words = tokens.filter(|token| token.kind == Kind::Word);
+    words.map(|token| &text[token.start..token.end])
+}
+
 pub(crate) fn parameters(text: &str, dialect: Dialect) -> Vec<Parameter<'_>> {
     let rules = dialect.rules();
     let mut open = Open::at(0, (1, 1), rules);

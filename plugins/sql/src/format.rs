@@ -107,7 +107,9 @@ impl Writer {
             return String::new();
         }
         let (rows, affected) = (summary.returned, json!(summary.affected));
-        format!("],\"rowCount\":{rows},\"affectedRows\":{affected},\"truncated\":{cut}}}")
+        let total = summary.total.filter(|_| cut);
+        let total = total.map_or_else(String::new, |total| format!(",\"totalRows\":{total}"));
+        format!("],\"rowCount\":{rows}{total},\"affectedRows\":{affected},\"truncated\":{cut}}}")
     }
 
     /// The statement failed, maybe within a result.
@@ -154,7 +156,11 @@ mod tests {
             name: name.to_owned(),
             type_name: "t".to_owned(),
         });
-        let summary = |returned, affected| Summary { returned, affected };
+        let summary = |returned, affected| Summary {
+            returned,
+            affected,
+            total: Some(9),
+        };
         let rows = [
             vec![Value::Integer(1 << 60), Value::Text("a,\"b\"\n".to_owned())],
             vec![Value::Null, Value::Text(String::new())],

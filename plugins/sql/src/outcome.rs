@@ -15,11 +15,20 @@ const SHOWN: usize = 200;
 const PAGE: u32 = 1_000;
 /// Results of one statement that are shown.
 const RESULTS: usize = 20;
+/// Messages of one statement that are shown, and the bytes of their texts.
+const MESSAGES: usize = 1_001;
+const MESSAGE_BYTES: usize = 512 << 10;
 
-/// What came of one statement.
+/// What came of one statement, however often it was carried out.
+#[derive(Default)]
 pub(crate) struct Outcome {
     results: Vec<Found>,
     messages: Vec<Message>,
+    /// Bytes of the messages.
+    bytes: usize,
+    /// Results and messages that are not shown.
+    more: u64,
+    unsaid: u64,
 }
 
 /// One result.
@@ -33,30 +42,45 @@ struct Found {
 }
 
 impl Outcome {
-    /// All results of a cursor, to its end.
+    /// Adds all results of a cursor, to its end.
     pub(crate) fn take(
+        &mut self,
         cursor: &Cursor,
         number: usize,
         writer: &mut Writer,
-    ) -> Result<Self, Failure> {
-        let mut results = vec![take_result(cursor, number, writer)?];
-        let mut more = 0_u64;
-        while cursor.next_result()? {
+    ) -> Result<(), Failure> {
+        loop {
             let found = take_result(cursor, number, writer)?;
-            if results.len() < RESULTS {
-                results.push(found);
+            if self.results.len() < RESULTS {
+                self.results.push(found);
             } else {
-                more += 1;
+                self.more += 1;
+            }
+            if !cursor.next_result()? {
+                break;
             }
         }
-        let mut messages = cursor.messages();
-        if more > 0 {
-            messages.push(Message {
+        for message in cursor.messages() {
+            self.bytes += message.text.len();
+            if self.messages.len() < MESSAGES && self.bytes < MESSAGE_BYTES {
+                self.messages.push(message);
+            } else {
+                self.unsaid += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what is not shown of what was taken.
+    pub(crate) fn finish(mut self) -> Self {
+        let left_out = [(self.more, "results"), (self.unsaid, "messages")];
+        for (count, what) in left_out.into_iter().filter(|(count, _)| *count > 0) {
+            self.messages.push(Message {
                 severity: "warning".to_owned(),
-                text: format!("{more} more results are not shown"),
+                text: format!("{count} more {what} are not shown"),
             });
         }
-        Ok(Self { results, messages })
+        self
     }
 
     /// The statement's part of what people read; without rows where those are
@@ -141,8 +165,10 @@ impl Found {
         }
         if let Some(limit) = &self.limit {
             let LimitReached { value, setting, .. } = limit;
+            let of = self.summary.total.map(|total| format!(" of {total} rows"));
+            let of = of.unwrap_or_default();
             text.push_str(&format!(
-                "the result was cut at {value}; raise {setting} to get more\n"
+                "the result was cut at {value}{of}; raise {setting} to get more\n"
             ));
         }
         let what = match self.summary.affected {
@@ -163,6 +189,7 @@ impl Found {
         details.set("affectedRows", self.summary.affected);
         details.set("truncated", truncated);
         if let Some(limit) = &self.limit {
+            details.set("totalRows", self.summary.total);
             details.add_limit(limit);
         }
     }

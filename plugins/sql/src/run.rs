@@ -36,6 +36,7 @@ pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> 
     transaction::check(configuration.transaction, &statements)?;
     let mut run = Run {
         connection,
+        dialect,
         mode: configuration.transaction,
         keeps_on: configuration.on_error == OnError::Continue,
         begin: transaction::begin(dialect, configuration.isolation_level)?,
@@ -69,6 +70,7 @@ pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> 
 
 struct Run {
     connection: Connection,
+    dialect: Dialect,
     mode: Transaction,
     /// Whether other statements go on after one that failed.
     keeps_on: bool,
@@ -141,14 +143,18 @@ impl Run {
                 self.command("COMMIT").map(|()| outcome)
             }
             Transaction::Single if self.keeps_on => {
-                self.command("SAVEPOINT jobcell")?;
+                let savepoint = transaction::savepoint(self.dialect);
+                self.command(savepoint.begin)?;
                 let outcome = self.execute(number, statement);
                 if outcome.is_err() && self.connection.in_transaction() {
-                    self.command("ROLLBACK TO SAVEPOINT jobcell")?;
+                    self.command(savepoint.undo)?;
                 }
                 let outcome = outcome?;
                 self.still_open(number, statement)?;
-                self.command("RELEASE SAVEPOINT jobcell").map(|()| outcome)
+                if let Some(release) = savepoint.release {
+                    self.command(release)?;
+                }
+                Ok(outcome)
             }
             Transaction::Single => {
                 let outcome = self.execute(number, statement)?;
@@ -216,12 +222,16 @@ impl Run {
     }
 
     fn execute(&mut self, number: usize, statement: &Statement<'_>) -> Result<Outcome, Failure> {
-        let prepared = self.connection.prepare(statement.text)?;
-        for name in &statement.parameters {
-            prepared.bind(name, &self.parameter(name)?)?;
+        let mut outcome = Outcome::default();
+        for _ in 0..statement.repeat {
+            let prepared = self.connection.prepare(statement.text)?;
+            for name in &statement.parameters {
+                prepared.bind(name, &self.parameter(name)?)?;
+            }
+            let cursor = prepared.execute()?;
+            outcome.take(&cursor, number, &mut self.writer)?;
         }
-        let cursor = prepared.execute()?;
-        Outcome::take(&cursor, number, &mut self.writer)
+        Ok(outcome.finish())
     }
 
     fn parameter(&mut self, name: &str) -> Result<Value, Failure> {

@@ -73,6 +73,29 @@ pub(crate) fn begin(
     })
 }
 
+/// The words for what a transaction can go back to.
+pub(crate) struct Savepoint {
+    pub(crate) begin: &'static str,
+    pub(crate) undo: &'static str,
+    /// None where the transaction's end is enough.
+    pub(crate) release: Option<&'static str>,
+}
+
+pub(crate) const fn savepoint(dialect: Dialect) -> Savepoint {
+    match dialect {
+        Dialect::SqlServer => Savepoint {
+            begin: "SAVE TRANSACTION jobcell",
+            undo: "ROLLBACK TRANSACTION jobcell",
+            release: None,
+        },
+        Dialect::Sqlite | Dialect::PostgreSql | Dialect::MySql => Savepoint {
+            begin: "SAVEPOINT jobcell",
+            undo: "ROLLBACK TO SAVEPOINT jobcell",
+            release: Some("RELEASE SAVEPOINT jobcell"),
+        },
+    }
+}
+
 /// Fails when a script that is given transactions has some of its own.
 pub(crate) fn check(transaction: Transaction, statements: &[Statement<'_>]) -> Result<(), Failure> {
     if transaction == Transaction::None {

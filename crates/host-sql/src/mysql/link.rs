@@ -191,7 +191,11 @@ impl Hand<'_> {
             let affected = (!has_rows).then(|| result.affected_rows());
             out.begin(columns).await;
             let stopped = self.rows(&mut result, out).await?;
-            out.end(affected).await;
+            if stopped {
+                out.end_early().await;
+            } else {
+                out.end(affected).await;
+            }
             if stopped || result.is_empty() {
                 return Ok(());
             }
@@ -214,6 +218,7 @@ impl Hand<'_> {
                 Err(failure) => return Err(failure),
             };
             if let Some(since) = enough_since {
+                out.pass();
                 if self.may_stop && !stopped && since.elapsed() > DRAINED {
                     stopped = true;
                     if let Err(error) = self.stopper.stop().await {

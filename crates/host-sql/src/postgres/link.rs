@@ -184,7 +184,7 @@ impl PostgresLink {
                     open = false;
                 }
                 Ok(_) => {}
-                Err(failure) if stopped && error::is_cancel(&failure) => out.end(None).await,
+                Err(failure) if stopped && error::is_cancel(&failure) => out.end_early().await,
                 Err(failure) => return Err(self.failed(&failure, statement)),
             }
         }
@@ -225,7 +225,10 @@ impl PostgresLink {
                         self.enough().await;
                     }
                 }
-                Err(failure) if stopped && error::is_cancel(&failure) => break,
+                Err(failure) if stopped && error::is_cancel(&failure) => {
+                    out.end_early().await;
+                    return Ok(());
+                }
                 Err(failure) => return Err(self.failed(&failure, statement)),
             }
         }

@@ -35,6 +35,9 @@ pub(crate) struct Ended {
     pub(crate) affected: Option<u64>,
     /// The cap that cut it.
     pub(crate) cap: Option<Cap>,
+    /// Its rows, with those that the cap kept back; none when the server was
+    /// stopped before it had sent them all.
+    pub(crate) total: Option<u64>,
 }
 
 /// Whether more rows are wanted.
@@ -52,6 +55,8 @@ pub(crate) struct Results {
     most_rows: u64,
     most_bytes: u64,
     rows: u64,
+    /// Rows that nobody wanted any more.
+    passed: u64,
     bytes: u64,
     page: Vec<Row>,
     page_bytes: u64,
@@ -69,6 +74,7 @@ impl Results {
             most_rows,
             most_bytes,
             rows: 0,
+            passed: 0,
             bytes: 0,
             page: Vec::new(),
             page_bytes: 0,
@@ -80,13 +86,14 @@ impl Results {
 
     /// A result begins.
     pub(crate) async fn begin(&mut self, columns: Vec<Column>) {
-        (self.rows, self.bytes, self.cap) = (0, 0, None);
+        (self.rows, self.passed, self.bytes, self.cap) = (0, 0, 0, None);
         self.send(Event::Begin(columns)).await;
     }
 
     /// Its next row.
     pub(crate) async fn row(&mut self, row: Row) -> Flow {
         if self.gone || self.cap.is_some() {
+            self.pass();
             return Flow::Enough;
         }
         let size = size(&row);
@@ -96,6 +103,7 @@ impl Results {
             self.cap = Some(Cap::Bytes(self.most_bytes));
         }
         if self.cap.is_some() {
+            self.pass();
             return Flow::Enough;
         }
         self.rows += 1;
@@ -111,11 +119,31 @@ impl Results {
         if self.gone { Flow::Enough } else { Flow::Go }
     }
 
-    /// It has ended, at its last row or at a cap.
+    /// A row that is not wanted any more.
+    pub(crate) const fn pass(&mut self) {
+        self.passed += 1;
+    }
+
+    /// It has ended, and all its rows were seen.
     pub(crate) async fn end(&mut self, affected: Option<u64>) {
+        let total = Some(self.rows + self.passed);
+        self.close(affected, total).await;
+    }
+
+    /// It has ended because the server was stopped.
+    pub(crate) async fn end_early(&mut self) {
+        self.close(None, None).await;
+    }
+
+    async fn close(&mut self, affected: Option<u64>, total: Option<u64>) {
         self.flush().await;
         let cap = self.cap.take();
-        self.send(Event::End(Ended { affected, cap })).await;
+        let ended = Ended {
+            affected,
+            cap,
+            total,
+        };
+        self.send(Event::End(ended)).await;
     }
 
     async fn flush(&mut self) {
@@ -161,6 +189,7 @@ mod tests {
                 assert_eq!(results.row(row()).await, Flow::Go);
                 assert_eq!(results.row(row()).await, Flow::Go);
                 assert_eq!(results.row(row()).await, Flow::Enough);
+                assert_eq!(results.row(row()).await, Flow::Enough);
                 results.end(None).await;
             }
             drop(results);
@@ -171,13 +200,13 @@ mod tests {
                 seen.push(match event {
                     Event::Begin(_) => "begin".to_owned(),
                     Event::Rows(rows) => rows.len().to_string(),
-                    Event::End(Ended { cap, .. }) => format!("{cap:?}"),
+                    Event::End(Ended { cap, total, .. }) => format!("{cap:?} of {total:?}"),
                 });
             }
             seen
         };
         let ((), seen) = tokio::join!(server, reader);
-        let one = ["begin", "2", "Some(Rows(2))"];
+        let one = ["begin", "2", "Some(Rows(2)) of Some(4)"];
         assert_eq!(seen, [one, one].concat());
     }
 

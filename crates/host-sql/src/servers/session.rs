@@ -282,6 +282,11 @@ impl Cursor {
         self.ended.and_then(|ended| ended.affected)
     }
 
+    /// Rows of the present result, whether they were handed out or not.
+    pub(crate) fn total(&self) -> Option<u64> {
+        self.ended.and_then(|ended| ended.total)
+    }
+
     pub(crate) const fn returned(&self) -> u64 {
         self.returned
     }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jobcell_host_sql::{
-    ConnectionConfig, Password, ServerConfig, SqlCapability, SqlConfig, SqliteOptions,
+    ConnectionConfig, Password, ServerConfig, ServerKind, SqlCapability, SqlConfig, SqliteOptions,
+    Tls, TlsMode,
 };
 use tempfile::TempDir;
 
@@ -39,6 +40,36 @@ impl Engine {
             _folder: Some(folder),
             _server: None,
         }
+    }
+
+    /// A SQL Server that somebody else runs: `HOST:PORT:USER:PASSWORD:DATABASE`
+    /// in `JOBCELL_TEST_MSSQL`. From 2022 on, and the user may see all sessions
+    /// and end them.
+    pub(crate) fn sqlserver() -> Option<Self> {
+        let told = std::env::var("JOBCELL_TEST_MSSQL").ok()?;
+        let parts: Vec<&str> = told.split(':').collect();
+        let &[host, port, user, password, database] = &parts[..] else {
+            panic!("JOBCELL_TEST_MSSQL is not HOST:PORT:USER:PASSWORD:DATABASE");
+        };
+        let config = ServerConfig {
+            port: Some(port.parse().unwrap()),
+            database: Some(database.to_owned()),
+            password: Some(Password::new(password.to_owned())),
+            tls: Tls {
+                mode: TlsMode::Prefer,
+                ca_file: None,
+            },
+            ..ServerConfig::new(ServerKind::SqlServer, host, user)
+        };
+        let engine = Self {
+            name: "sqlserver",
+            config: ConnectionConfig::Server(config),
+            certificate: PathBuf::new(),
+            _folder: None,
+            _server: None,
+        };
+        engine.wait();
+        Some(engine)
     }
 
     /// Only a name, for a list of tests.
@@ -106,12 +137,39 @@ impl Engine {
     }
 
     /// One of these words, by the kind of database.
-    pub(crate) fn word<'w>(&self, sqlite: &'w str, postgresql: &'w str, mysql: &'w str) -> &'w str {
+    pub(crate) fn word<'w>(
+        &self,
+        sqlite: &'w str,
+        postgresql: &'w str,
+        mysql: &'w str,
+        sqlserver: &'w str,
+    ) -> &'w str {
         match self.name {
             "sqlite" => sqlite,
             "postgresql" => postgresql,
+            "sqlserver" => sqlserver,
             _ => mysql,
         }
+    }
+
+    /// What begins a transaction.
+    pub(crate) fn begin(&self) -> &'static str {
+        self.word("BEGIN", "BEGIN", "BEGIN", "BEGIN TRANSACTION")
+    }
+
+    /// Asks for the number that the server has for the connection.
+    pub(crate) fn own_number(&self) -> &'static str {
+        let postgresql = "SELECT pg_backend_pid()";
+        self.word("", postgresql, "SELECT connection_id()", "SELECT @@SPID")
+    }
+
+    pub(crate) fn is_sqlserver(&self) -> bool {
+        self.name == "sqlserver"
+    }
+
+    /// Whether it is a server that takes one statement at a time.
+    pub(crate) fn runs_statements(&self) -> bool {
+        self.is_server() && !self.is_sqlserver()
     }
 
     /// The capability with this database as `test`.

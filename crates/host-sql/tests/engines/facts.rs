@@ -31,19 +31,23 @@ macro_rules! facts {
 }
 pub(crate) use facts;
 
+/// What SQL Server has no words for.
+pub(crate) static NOT_FOR_BATCHES: &[Fact] = facts!(|engine| !engine.is_sqlserver() =>
+    an_open_transaction_is_followed_and_rolled_back,
+    a_run_finds_nothing_of_the_one_before,
+    a_read_only_connection_writes_nothing,
+    no_text_is_not_a_statement,
+);
+
 pub(crate) static ALL: &[Fact] = facts!(|_| true =>
     a_statement_gives_rows_and_counts,
     parameters_are_bound_and_never_pasted,
     a_missing_parameter_is_named,
     a_syntax_error_is_placed,
     a_broken_constraint_is_told_as_such,
-    an_open_transaction_is_followed_and_rolled_back,
-    a_run_finds_nothing_of_the_one_before,
-    a_read_only_connection_writes_nothing,
     a_result_is_cut_and_the_session_goes_on,
     a_cancel_ends_the_statement_at_once,
     a_session_that_is_dropped_leaves_no_transaction,
-    no_text_is_not_a_statement,
 );
 
 /// A table that is this test's own.
@@ -177,7 +181,7 @@ async fn a_broken_constraint_is_told_as_such(engine: &Engine) {
         .unwrap();
     let failure = run.failure("INSERT INTO unique_once VALUES (1)").await;
     assert_eq!(failure.code, "constraint_violation", "{failure:?}");
-    let own = engine.word("sqlite-code", "sqlstate", "mysql-code");
+    let own = engine.word("sqlite-code", "sqlstate", "mysql-code", "mssql-code");
     assert!(fact(&failure, own).is_some(), "{failure:?}");
     run.end().await;
 }
@@ -220,6 +224,7 @@ async fn a_run_finds_nothing_of_the_one_before(engine: &Engine) {
         "SELECT 1",
         "SET statement_timeout = '7s'",
         "SET SESSION max_statement_time = 7",
+        "",
     );
     run.query(setting).await.unwrap();
     if engine.name == "postgresql" {
@@ -292,7 +297,10 @@ pub(crate) fn many(engine: &Engine, rows: u64) -> String {
     );
     let postgresql = format!("SELECT x FROM generate_series(1, {rows}) AS n(x)");
     let mysql = format!("SELECT seq FROM seq_1_to_{rows}");
-    engine.word(&sqlite, &postgresql, &mysql).to_owned()
+    let sqlserver = format!("SELECT value FROM GENERATE_SERIES(1, {rows})");
+    engine
+        .word(&sqlite, &postgresql, &mysql, &sqlserver)
+        .to_owned()
 }
 
 async fn a_result_is_cut_and_the_session_goes_on(engine: &Engine) {
@@ -303,7 +311,7 @@ async fn a_result_is_cut_and_the_session_goes_on(engine: &Engine) {
         assert_eq!(found.rows.len(), 10_000);
         assert_eq!(run.number("SELECT 1").await, 1);
     }
-    run.query("BEGIN").await.unwrap();
+    run.query(engine.begin()).await.unwrap();
     let found = run.query(&many(engine, 20_000)).await.unwrap();
     assert!(found.cut);
     assert!(run.session.in_transaction());
@@ -317,7 +325,12 @@ async fn a_result_is_cut_and_the_session_goes_on(engine: &Engine) {
 pub(crate) fn slow(engine: &Engine) -> String {
     let sqlite = many(engine, 100_000_000_000).replace("SELECT x FROM n", "SELECT count(*) FROM n");
     engine
-        .word(&sqlite, "SELECT pg_sleep(600)", "SELECT SLEEP(600)")
+        .word(
+            &sqlite,
+            "SELECT pg_sleep(600)",
+            "SELECT SLEEP(600)",
+            "WAITFOR DELAY '00:10:00'",
+        )
         .to_owned()
 }
 
@@ -347,7 +360,7 @@ async fn a_cancel_ends_the_statement_at_once(engine: &Engine) {
 async fn a_session_that_is_dropped_leaves_no_transaction(engine: &Engine) {
     let mut run = engine.run().await;
     table(&mut run, "dropped_run", "id INT").await;
-    run.query("BEGIN").await.unwrap();
+    run.query(engine.begin()).await.unwrap();
     run.query("INSERT INTO dropped_run VALUES (1)")
         .await
         .unwrap();

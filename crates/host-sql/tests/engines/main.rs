@@ -1,5 +1,6 @@
 //! One suite of facts for every kind of database: SQLite always, PostgreSQL and
-//! MariaDB on servers of its own. A kind whose programs are not installed is
+//! MariaDB on servers of its own, SQL Server on one that `JOBCELL_TEST_MSSQL`
+//! names. A kind whose programs are not installed is
 //! left out by name, unless `CI` is set: then that is a failure.
 
 #![expect(
@@ -53,6 +54,11 @@ fn main() -> ExitCode {
     for name in &missing {
         eprintln!("left out: the suite of {name}, whose server is not installed");
     }
+    match Engine::sqlserver().filter(|_| !listing) {
+        Some(engine) => engines.push(Arc::new(engine)),
+        // Nobody can install one here, so it is no failure.
+        None => eprintln!("left out: the suite of sqlserver, as JOBCELL_TEST_MSSQL names none"),
+    }
     let trials = engines.iter().flat_map(trials).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(engines);
@@ -64,7 +70,9 @@ fn main() -> ExitCode {
 }
 
 fn trials(engine: &Arc<Engine>) -> Vec<Trial> {
-    let facts = facts::ALL.iter().chain(servers::ALL).chain(types::ALL);
+    let facts = facts::ALL.iter().chain(facts::NOT_FOR_BATCHES);
+    let facts = facts.chain(servers::ALL).chain(servers::NOT_FOR_BATCHES);
+    let facts = facts.chain(types::ALL);
     let held = facts.filter(|fact| (fact.of)(engine));
     held.map(|fact| {
         let engine = Arc::clone(engine);

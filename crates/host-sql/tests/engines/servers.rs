@@ -13,18 +13,23 @@ use crate::session::{Run, detail};
 
 pub(crate) static ALL: &[Fact] = facts!(Engine::is_server =>
     a_cancel_leaves_no_trace_on_the_server,
-    a_cursor_that_is_dropped_is_not_computed_to_its_end,
-    what_is_enough_is_not_computed_to_its_end,
-    a_cut_result_undoes_nothing,
     two_hundred_runs_share_ten_connections,
     a_wrong_password_is_told_and_never_shown,
     a_missing_database_is_told,
     a_server_that_is_not_there_is_told,
-    what_may_not_be_done_is_told,
     a_deadlock_is_told_as_such,
     a_lost_connection_is_told_and_the_next_run_works,
     an_idle_connection_is_closed,
     messages_of_the_server_arrive,
+);
+
+/// What SQL Server has no words for; its own suite has what stands for it.
+pub(crate) static NOT_FOR_BATCHES: &[Fact] = facts!(Engine::runs_statements =>
+    a_cursor_that_is_dropped_is_not_computed_to_its_end,
+    what_is_enough_is_not_computed_to_its_end,
+    a_cut_result_undoes_nothing,
+    a_cut_result_tells_how_many_rows_there_are,
+    what_may_not_be_done_is_told,
     tls_is_asked_for_as_configured,
     a_read_only_connection_can_t_be_talked_out_of_it,
     several_results_all_count,
@@ -65,11 +70,14 @@ async fn a_read_only_connection_can_t_be_talked_out_of_it(engine: &Engine) {
 
 /// Asks whether a run's connection does something on the server.
 async fn busy(engine: &Engine, run: &mut Run) -> String {
-    let own = engine.word("", "SELECT pg_backend_pid()", "SELECT connection_id()");
+    let own = engine.own_number();
     let id = run.number(own).await;
     match engine.name {
         "postgresql" => {
             format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {id} AND state = 'active'")
+        }
+        "sqlserver" => {
+            format!("SELECT count(*) FROM sys.dm_exec_requests WHERE session_id = {id}")
         }
         _ => format!(
             "SELECT count(*) FROM information_schema.processlist WHERE id = {id} AND info IS NOT NULL"
@@ -115,6 +123,7 @@ async fn a_cursor_that_is_dropped_is_not_computed_to_its_end(engine: &Engine) {
         "",
         "SELECT x, pg_sleep(CASE WHEN x > 5000 THEN 600 ELSE 0 END) FROM generate_series(1, 10000) AS n(x)",
         "SELECT seq, IF(seq > 5000, SLEEP(600), 0), REPEAT('x', 1000) FROM seq_1_to_10000",
+        "",
     );
     let statement = run.session.prepare(text).await.unwrap();
     let mut cursor = run.session.execute(statement).await.unwrap();
@@ -137,6 +146,7 @@ async fn what_is_enough_is_not_computed_to_its_end(engine: &Engine) {
         "",
         "SELECT generate_series(1, 100000000000)",
         "SELECT a.seq FROM seq_1_to_10000000 AS a, seq_1_to_100000 AS b",
+        "",
     );
     let found = run.query(endless).await.unwrap();
     assert!(found.cut);
@@ -170,10 +180,30 @@ async fn a_cut_result_undoes_nothing(engine: &Engine) {
     run.end().await;
 }
 
+async fn a_cut_result_tells_how_many_rows_there_are(engine: &Engine) {
+    let mut run = engine.run().await;
+    run.query("BEGIN").await.unwrap();
+    let many = engine.word(
+        "",
+        "SELECT x FROM generate_series(1, 15000) AS n(x)",
+        "SELECT seq FROM seq_1_to_15000",
+        "",
+    );
+    let found = run.query(many).await.unwrap();
+    assert_eq!((found.rows.len(), found.cut), (10_000, true));
+    assert_eq!(found.total, Some(15_000));
+    run.end().await;
+}
+
 async fn two_hundred_runs_share_ten_connections(engine: &Engine) {
     let capability = engine.capability();
-    let nap = engine.word("", "SELECT pg_sleep(0.02)", "SELECT SLEEP(0.02)");
-    let own = engine.word("", "SELECT pg_backend_pid()", "SELECT connection_id()");
+    let nap = engine.word(
+        "",
+        "SELECT pg_sleep(0.02)",
+        "SELECT SLEEP(0.02)",
+        "WAITFOR DELAY '00:00:00.020'; SELECT 1",
+    );
+    let own = engine.own_number();
     let runs = (0..200_i64).map(|number| {
         let capability = capability.clone();
         tokio::spawn(async move {
@@ -204,6 +234,7 @@ async fn two_hundred_runs_share_ten_connections(engine: &Engine) {
         "",
         "SELECT count(*) FROM pg_stat_activity WHERE pid IN",
         "SELECT count(*) FROM information_schema.processlist WHERE id IN",
+        "SELECT count(*) FROM sys.dm_exec_sessions WHERE session_id IN",
     );
     let open = format!("{open} ({})", ids.join(", "));
     let begun = Instant::now();
@@ -274,8 +305,8 @@ async fn a_deadlock_is_told_as_such(engine: &Engine) {
     one.query("INSERT INTO locked VALUES (1, 0), (2, 0)")
         .await
         .unwrap();
-    one.query("BEGIN").await.unwrap();
-    other.query("BEGIN").await.unwrap();
+    one.query(engine.begin()).await.unwrap();
+    other.query(engine.begin()).await.unwrap();
     one.query("UPDATE locked SET x = 1 WHERE id = 1")
         .await
         .unwrap();
@@ -301,7 +332,7 @@ async fn a_deadlock_is_told_as_such(engine: &Engine) {
 async fn a_lost_connection_is_told_and_the_next_run_works(engine: &Engine) {
     let capability = engine.with(|server| server.max_open = 1);
     let mut run = Run::begin(&capability).await;
-    let own = engine.word("", "SELECT pg_backend_pid()", "SELECT connection_id()");
+    let own = engine.own_number();
     let id = run.number(own).await;
     let mut other = engine.run().await;
     let kill = match engine.name {
@@ -322,12 +353,15 @@ async fn a_lost_connection_is_told_and_the_next_run_works(engine: &Engine) {
 async fn an_idle_connection_is_closed(engine: &Engine) {
     let capability = engine.with(|server| server.idle_time = Duration::from_millis(200));
     let mut run = Run::begin(&capability).await;
-    let own = engine.word("", "SELECT pg_backend_pid()", "SELECT connection_id()");
+    let own = engine.own_number();
     let id = run.number(own).await;
     run.end().await;
     let mut watch = engine.run().await;
     let there = match engine.name {
         "postgresql" => format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {id}"),
+        "sqlserver" => {
+            format!("SELECT count(*) FROM sys.dm_exec_sessions WHERE session_id = {id}")
+        }
         _ => format!("SELECT count(*) FROM information_schema.processlist WHERE id = {id}"),
     };
     let begun = Instant::now();
@@ -343,14 +377,14 @@ async fn an_idle_connection_is_closed(engine: &Engine) {
 
 async fn messages_of_the_server_arrive(engine: &Engine) {
     let mut run = engine.run().await;
-    let (statement, severity, part) = if engine.name == "postgresql" {
-        (
+    let (statement, severity, part) = match engine.name {
+        "postgresql" => (
             "DO $$ BEGIN RAISE NOTICE 'so far: %', 7; END $$",
             "notice",
             "so far: 7",
-        )
-    } else {
-        ("SELECT CAST('7x' AS INT)", "warning", "7x")
+        ),
+        "sqlserver" => ("PRINT 'so far: 7'; SELECT 1", "info", "so far: 7"),
+        _ => ("SELECT CAST('7x' AS INT)", "warning", "7x"),
     };
     run.query(statement).await.unwrap();
     let messages = run.messages();

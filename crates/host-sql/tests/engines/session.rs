@@ -20,6 +20,7 @@ pub(crate) struct Found {
     pub(crate) rows: Vec<Vec<Value>>,
     pub(crate) affected: Option<u64>,
     pub(crate) cut: bool,
+    pub(crate) total: Option<u64>,
 }
 
 pub(crate) fn scope() -> RunScope {
@@ -89,6 +90,7 @@ impl Run {
                 rows,
                 affected: cursor.affected(),
                 cut,
+                total: cursor.total(),
             });
             if !self.session.next_result(&mut cursor).await? {
                 break;
