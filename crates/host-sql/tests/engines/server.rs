@@ -53,6 +53,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        drop(std::fs::remove_file(claim(self.port)));
     }
 }
 
@@ -82,10 +83,21 @@ pub(crate) fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {told}");
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that no other test is about to use:
+/// tests run in processes of their own, each with its server.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if std::fs::File::create_new(claim(port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// The file that says whose port it is.
+fn claim(port: u16) -> PathBuf {
+    std::env::temp_dir().join(format!("jobcell-test-port-{port}"))
 }
 
 /// A program on the path or in one of these folders.
