@@ -3,8 +3,10 @@
 
 use std::collections::HashSet;
 
-use jobcell_migrate::{Options, Outcome, V1Job, Weekdays, convert_all};
+use jobcell_migrate::{Converted, Options, Outcome, V1Job, Weekdays, convert_all};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
 use crate::support::{options, read, types};
@@ -62,22 +64,54 @@ fn cron() -> impl Strategy<Value = String> {
     prop::collection::vec(field, 4..8).prop_map(|fields| fields.join(" "))
 }
 
-fn zone() -> impl Strategy<Value = Value> {
-    let names = vec![
-        json!("UTC"),
-        json!("Europe/London"),
-        json!("america/new_york"),
-        json!("Mars/X"),
-        json!(""),
-        json!(null),
-        json!(7),
+/// An expression that is mostly right.
+fn likely_cron() -> impl Strategy<Value = String> {
+    let weekday = prop_oneof![
+        3 => "[0-7]",
+        3 => prop::sample::select(vec!["1-5", "0-4", "*/2", "1,3,5", "0,6", "2/2", "5L", "5#2", "MON-FRI", "?", "*"])
+            .prop_map(str::to_owned),
     ];
-    prop::sample::select(names)
+    let day = prop::sample::select(vec!["*", "?", "1", "1-7", "1/5", "L", "15W"]);
+    let clock = prop::sample::select(vec!["0", "*/15", "0/10", "5/10", "30", "1,31"]);
+    let hour = prop::sample::select(vec!["*", "9", "8-18", "0/2", "2"]);
+    let fields = (any::<bool>(), clock, hour, day, weekday);
+    fields.prop_map(|(seconds, minute, hour, day, weekday)| {
+        let seconds = if seconds { "0 " } else { "" };
+        format!("{seconds}{minute} {hour} {day} * {weekday}")
+    })
+}
+
+fn zone() -> impl Strategy<Value = Value> {
+    let good = ["UTC", "Europe/London", "america/new_york", "Asia/Kolkata"];
+    prop_oneof![
+        8 => prop::sample::select(good.to_vec()).prop_map(Value::from),
+        1 => prop::sample::select(vec![json!("Mars/X"), json!(""), json!(null), json!(7)]),
+    ]
+}
+
+/// A type and an expression that mostly fit each other.
+fn columns() -> impl Strategy<Value = (Value, Value)> {
+    let of = |kind: &'static str| move |text: String| (json!(kind), json!(text));
+    let any_kind = prop::sample::select(vec![
+        json!("cron"),
+        json!("Interval"),
+        json!("once"),
+        json!("x"),
+        json!(null),
+    ]);
+    prop_oneof![
+        4 => likely_cron().prop_map(of("cron")),
+        2 => "[0-9]{1,2}d [0-9]{1,2}h 0m 0s".prop_map(of("interval")),
+        2 => "20(2[4-7])-0[1-9]-[0-2][1-9]T[0-1][0-9]:[0-5]0:00Z?".prop_map(of("date")),
+        2 => (any_kind, expression()),
+        2 => Just((json!("cron"), json!(null))),
+    ]
 }
 
 fn expression() -> impl Strategy<Value = Value> {
     prop_oneof![
-        4 => cron().prop_map(Value::from),
+        2 => cron().prop_map(Value::from),
+        3 => likely_cron().prop_map(Value::from),
         2 => "[0-9]{1,3}[wdhms] ?[0-9]{0,3}[dhms]?".prop_map(Value::from),
         2 => "20(2[0-9]|30)-(0[1-9]|1[0-3])-[0-3][0-9][T ][0-2][0-9]:[0-5][0-9](:[0-5][0-9])?(Z|[+]02:00)?".prop_map(Value::from),
         1 => value(),
@@ -146,13 +180,14 @@ fn parameters() -> impl Strategy<Value = Value> {
 /// A configuration in one of the five shapes, with odd values here and there.
 fn configuration() -> impl Strategy<Value = Value> {
     let script = prop_oneof![6 => text().prop_map(Value::from), 1 => value()];
+    let number = prop_oneof![9 => (1_u32..2000).prop_map(Value::from), 1 => scalar()];
     let usual = (
         script,
         parameters(),
         schedule(),
         value(),
-        scalar(),
-        0_u8..5,
+        number,
+        0_u8..12,
         0_u16..256,
     );
     let shaped = usual.prop_map(
@@ -169,18 +204,18 @@ fn configuration() -> impl Strategy<Value = Value> {
             add(8, "timeout", &number);
             add(16, "max_retries", &number);
             add(32, "run_as", &odd);
-            add(64, "working_directory", &number);
+            add(64, "working_directory", &json!("C:\\Work"));
             add(128, "surprise", &odd);
             let nested = json!({
                 "basic": flat.clone(), "schedule": schedule,
                 "powershell": { "script_content": script, "parameters": parameters },
-                "sql": { "query": script, "connection_name": number },
+                "sql": { "query": script, "connection_name": number.to_string() },
             });
             match shape {
                 0 => return nested,
                 1 => return json!({}),
-                2 => flat.insert("script_content".to_owned(), script.clone()),
-                3 => flat.insert("job_id".to_owned(), odd),
+                2..8 => flat.insert("script_content".to_owned(), script.clone()),
+                8 => flat.insert("job_id".to_owned(), odd),
                 _ => flat.insert("script".to_owned(), script.clone()),
             };
             flat.insert("sql_query".to_owned(), script);
@@ -204,32 +239,48 @@ fn row() -> impl Strategy<Value = Map<String, Value>> {
         1 => scalar(),
     ];
     let names = prop_oneof![2 => prop::sample::select(vec![json!("Same"), json!("same"), json!("Same (2)")]), 3 => text_value(), 1 => scalar()];
-    let types = prop::sample::select(vec![
-        json!("powershell"),
-        json!("SQL"),
-        json!("PowerShell"),
-        json!("agent"),
+    let types = prop_oneof![
+        8 => prop::sample::select(vec![json!("powershell"), json!("SQL"), json!("PowerShell")]),
+        1 => prop::sample::select(vec![json!("agent"), json!(null)]),
+    ];
+    let switches = prop::sample::select(vec![
+        json!(true),
+        json!(1),
+        json!("false"),
         json!(null),
+        json!("?"),
     ]);
-    let columns = (
+    let all = (
         ids,
         names,
         types,
         configuration(),
         scalar(),
-        (expression(), scalar(), zone(), any::<bool>()),
+        (columns(), switches, zone(), any::<bool>()),
         text(),
     );
-    columns.prop_map(|(id, name, kind, configuration, odd, (expression, enabled, zone, upper), text)| {
-        let row = json!({
-            "job_id": id, "name": name, "job_type": kind, "configuration": configuration,
-            "enabled": enabled, "description": text, "created_date": odd, "created_by": odd,
-            "schedule_enabled": enabled, "schedule_type": (["cron", "interval", "date"][text.len() % 3]),
-            "schedule_expression": expression, "timezone": zone,
-        });
-        let columns = row.as_object().cloned().unwrap_or_default().into_iter();
-        columns.map(|(key, value)| (if upper { key.to_uppercase() } else { key }, value)).collect()
-    })
+    all.prop_map(
+        |(
+            id,
+            name,
+            kind,
+            configuration,
+            odd,
+            ((schedule, expression), enabled, zone, upper),
+            text,
+        )| {
+            let row = json!({
+                "job_id": id, "name": name, "job_type": kind, "configuration": configuration,
+                "enabled": enabled, "description": text, "created_date": odd, "created_by": odd,
+                "schedule_enabled": enabled, "schedule_type": schedule,
+                "schedule_expression": expression, "timezone": zone,
+            });
+            let columns = row.as_object().cloned().unwrap_or_default().into_iter();
+            columns
+                .map(|(key, value)| (if upper { key.to_uppercase() } else { key }, value))
+                .collect()
+        },
+    )
 }
 
 /// The scripts that V1's row holds, in any of its places.
@@ -258,7 +309,7 @@ fn scripts(row: &V1Job) -> HashSet<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
     fn every_row_is_migrated_or_reported(
@@ -306,4 +357,27 @@ proptest! {
         let fine = !script.contains('\0') && !blank;
         prop_assert_eq!(report.migrated().count(), usize::from(fine), "{:?}", report);
     }
+}
+
+#[test]
+fn random_rows_come_to_every_end() {
+    let mut runner = TestRunner::deterministic();
+    let types = types();
+    let options = Options {
+        keep_broken: true,
+        ..options(&types)
+    };
+    let mut seen = [0; 5];
+    for _ in 0..500 {
+        let row = row().new_tree(&mut runner).unwrap().current();
+        let report = convert_all(vec![V1Job::from_row(&row)], &options);
+        let jobs: Vec<_> = report.migrated().collect();
+        let count = |fits: fn(&Converted) -> bool| jobs.iter().filter(|job| fits(job)).count();
+        seen[0] += report.broken().count();
+        seen[1] += count(|job| job.broken.is_empty());
+        seen[2] += count(|job| !job.broken.is_empty());
+        seen[3] += count(|job| job.yaml.contains("\nschedule:"));
+        seen[4] += count(|job| job.weekday_difference.is_some());
+    }
+    assert!(seen.iter().all(|count| *count > 5), "{seen:?}");
 }
