@@ -105,55 +105,52 @@ fn joined(items: &[Value], notes: &mut Vec<String>) -> Result<Vec<Argument>, Str
     let mut arguments = Vec::new();
     let mut rest = items.iter();
     while let Some(item) = rest.next() {
-        let text = match item {
-            Value::String(text) => text,
-            Value::Number(_) | Value::Bool(_) => {
-                arguments.push(Argument {
-                    value: item.clone(),
-                    quoted: false,
-                });
-                continue;
-            }
-            other => {
-                let kind = crate::reason::kind_of(other);
-                return Err(format!("{kind} stands among the arguments"));
-            }
-        };
-        let Some(quote) = text.chars().next().filter(|one| matches!(one, '\'' | '"')) else {
-            arguments.push(Argument {
+        if matches!(item, Value::Null | Value::Array(_) | Value::Object(_)) {
+            let kind = crate::reason::kind_of(item);
+            return Err(format!("{kind} stands among the arguments"));
+        }
+        let text = item.as_str().unwrap_or_default();
+        let quote = text.chars().next();
+        let argument = match quote.filter(|one| matches!(one, '\'' | '"')) {
+            None => Argument {
                 value: item.clone(),
                 quoted: false,
-            });
-            continue;
+            },
+            Some(quote) => Argument {
+                value: Value::from(unquoted(text, quote, &mut rest)?),
+                quoted: true,
+            },
         };
-        let mut whole = text.clone();
-        while whole.len() < 2 || !whole.ends_with(quote) {
-            let Some(Value::String(next)) = rest.next() else {
-                return Err(format!(
-                    "the quote in `{}` is never closed",
-                    crate::row::shown(text, 40)
-                ));
-            };
-            whole.push(' ');
-            whole.push_str(next);
-        }
-        let inner = &whole[1..whole.len() - 1];
-        if inner.contains(quote) {
-            return Err(format!(
-                "the quotes in `{}` can't be told apart",
-                crate::row::shown(&whole, 40)
-            ));
-        }
-        notes.push(
-            "V1's form split parameters at blanks; text in quotes is one value again".to_owned(),
-        );
-        arguments.push(Argument {
-            value: Value::from(inner),
-            quoted: true,
-        });
+        arguments.push(argument);
     }
-    notes.dedup();
+    if arguments.iter().any(|argument| argument.quoted) {
+        let note = "V1's form split parameters at blanks; text in quotes is one value again";
+        notes.push(note.to_owned());
+    }
     Ok(arguments)
+}
+
+/// The text between quotes, of which the first argument has the opening one.
+fn unquoted<'a>(
+    first: &str,
+    quote: char,
+    rest: &mut impl Iterator<Item = &'a Value>,
+) -> Result<String, String> {
+    let mut whole = first.to_owned();
+    while whole.len() < 2 || !whole.ends_with(quote) {
+        let Some(Value::String(next)) = rest.next() else {
+            let shown = crate::row::shown(first, 40);
+            return Err(format!("the quote in `{shown}` is never closed"));
+        };
+        whole.push(' ');
+        whole.push_str(next);
+    }
+    let inner = &whole[1..whole.len() - 1];
+    if inner.contains(quote) {
+        let shown = crate::row::shown(&whole, 40);
+        return Err(format!("the quotes in `{shown}` can't be told apart"));
+    }
+    Ok(inner.to_owned())
 }
 
 #[cfg(test)]

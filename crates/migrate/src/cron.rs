@@ -19,6 +19,7 @@ pub(crate) struct Expression {
 
 /// Where each field ends, in the order of an expression with seconds.
 const HIGHEST: [u32; 6] = [59, 59, 23, 31, 12, 6];
+const FIELDS: usize = HIGHEST.len();
 const DAY: usize = 3;
 const WEEKDAY: usize = 5;
 
@@ -26,47 +27,30 @@ const WEEKDAY: usize = 5;
 pub(crate) fn read(text: &str, weekdays: Weekdays) -> Result<Expression, Reason> {
     let text = text.trim();
     let mut fields: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-    let without_seconds = match fields.len() {
-        5 => 1,
-        6 => 0,
-        _ => return whole(text),
-    };
     let mut notes = Vec::new();
-    if without_seconds == 1 {
-        let note =
-            "V1's scheduler took six fields only; five are read as cron does, from the minute";
-        notes.push(note.to_owned());
+    match fields.len() {
+        6 => {}
+        5 => {
+            let note =
+                "V1's scheduler took six fields only; five are read as cron does, from the minute";
+            notes.push(note.to_owned());
+        }
+        _ => return whole(text),
     }
+    let without_seconds = FIELDS - fields.len();
     for (index, field) in fields.iter_mut().enumerate() {
         mend(field, index + without_seconds, &mut notes);
     }
-    let join = |weekday: &str, notes: &mut Vec<String>| {
-        let mut fields = fields.clone();
-        both_must_fit(&fields[DAY - without_seconds], weekday, notes)
-            .clone_into(&mut fields[WEEKDAY - without_seconds]);
-        fields.join(" ")
+    let weekday = fields.pop().unwrap_or_default();
+    let day = fields[DAY - without_seconds].clone();
+    let with = |weekday: &str| {
+        let weekday = both_must_fit(&day, weekday);
+        format!("{} {weekday}", fields.join(" "))
     };
-    let weekday = &fields[WEEKDAY - without_seconds];
-    let sunday = join(weekday, &mut notes);
-    let (text, readings) = match (readings(weekday), weekdays) {
-        (Readings::Differ(other), weekdays) => {
-            let monday = join(&other, &mut Vec::new());
-            let chosen = if weekdays == Weekdays::Monday {
-                &monday
-            } else {
-                &sunday
-            };
-            notes.push(chosen_days(weekday, &other, weekdays));
-            (chosen.clone(), Some((sunday, monday)))
-        }
-        (Readings::OnlySunday, Weekdays::Monday) => {
-            notes.push(format!(
-                "the weekday `{weekday}` has a 7, which can only count from Sunday"
-            ));
-            (sunday, None)
-        }
-        _ => (sunday, None),
-    };
+    let (text, readings) = choose(&weekday, weekdays, with, &mut notes);
+    if text.contains('+') {
+        notes.push("V1 ran on days that fit both day and weekday; `+` says so".to_owned());
+    }
     check(&text)?;
     Ok(Expression {
         text,
@@ -74,6 +58,34 @@ pub(crate) fn read(text: &str, weekdays: Weekdays) -> Result<Expression, Reason>
         // A reading that V2 can't plan has no instants to show.
         readings: readings.filter(|(one, other)| check(one).and(check(other)).is_ok()),
     })
+}
+
+/// The expression that counts, and both readings where they differ. `with`
+/// makes an expression of a weekday.
+fn choose(
+    weekday: &str,
+    weekdays: Weekdays,
+    with: impl Fn(&str) -> String,
+    notes: &mut Vec<String>,
+) -> (String, Option<(String, String)>) {
+    let sunday = with(weekday);
+    match (readings(weekday), weekdays) {
+        (Readings::Differ(other), _) => {
+            notes.push(chosen_days(weekday, &other, weekdays));
+            let monday = with(&other);
+            let chosen = match weekdays {
+                Weekdays::Sunday => sunday.clone(),
+                Weekdays::Monday => monday.clone(),
+            };
+            (chosen, Some((sunday, monday)))
+        }
+        (Readings::OnlySunday, Weekdays::Monday) => {
+            let note = format!("the weekday `{weekday}` has a 7, which can only count from Sunday");
+            notes.push(note);
+            (sunday, None)
+        }
+        _ => (sunday, None),
+    }
 }
 
 /// What has no fields to mend: a name such as `@daily`, or something wrong.
@@ -145,12 +157,11 @@ fn open_range(item: &str, index: usize) -> Option<String> {
 
 /// V1 ran a job on days that fit both fields; cron takes either, unless a `+`
 /// says otherwise.
-fn both_must_fit(day: &str, weekday: &str, notes: &mut Vec<String>) -> String {
+fn both_must_fit(day: &str, weekday: &str) -> String {
     let wild = |field: &str| field.starts_with(['*', '?']);
     if wild(day) || wild(weekday) || weekday.starts_with('+') {
         return weekday.to_owned();
     }
-    notes.push("V1 ran on days that fit both day and weekday; `+` says so".to_owned());
     format!("+{weekday}")
 }
 

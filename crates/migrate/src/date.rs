@@ -1,9 +1,13 @@
 //! Dates and time zones as V1 kept them: with an offset, or naive and meant in
 //! some zone. Never assumes a zone by itself.
 
-use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{
+    DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc,
+};
 use chrono_tz::Tz;
 
+/// The years that V2's dates lie in.
+const YEARS: std::ops::RangeInclusive<i32> = 1970..=9999;
 /// Longer than any change of clocks, in minutes.
 const LONGEST_GAP: i64 = 26 * 60;
 
@@ -70,12 +74,15 @@ fn naive(text: &str) -> Option<NaiveDateTime> {
 }
 
 impl Date {
-    /// The instant, with a naive date read in a zone.
+    /// The instant, with a naive date read in a zone; none when it lies outside
+    /// of the years that V2 has.
     pub(crate) fn within(self, zone: Tz) -> Option<(DateTime<Utc>, Shift)> {
-        match self {
+        let found = match self {
             Self::Instant(instant) => Some((instant, Shift::None)),
-            Self::Local(local) => at(local, zone),
-        }
+            Self::Local(local) if YEARS.contains(&local.year()) => at(local, zone),
+            Self::Local(_) => None,
+        };
+        found.filter(|(instant, _)| YEARS.contains(&instant.year()))
     }
 }
 
@@ -168,6 +175,18 @@ mod tests {
     fn refuses_what_is_no_date() {
         for text in ["", "soon", "2025-13-01T00:00:00", "2025-09-01T25:00", "12"] {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn years_that_v2_does_not_have_are_refused() {
+        for text in [
+            "0001-01-01T00:00:00",
+            "1969-12-31T23:59:59Z",
+            "+200000-01-01T00:00:00",
+        ] {
+            let found = read(text).and_then(|date| date.within(Tz::Asia__Tokyo));
+            assert_eq!(found, None, "{text}");
         }
     }
 

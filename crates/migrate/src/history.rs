@@ -6,7 +6,8 @@ use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
 use jobcell_model::{
-    Execution, JobId, OutputSummary, ProcessFacts, RunState, StepResult, StepStatus, Trigger,
+    Execution, ExecutionId, JobId, OutputSummary, ProcessFacts, RunState, StepResult, StepStatus,
+    Trigger,
 };
 
 use crate::date;
@@ -148,45 +149,23 @@ impl V1History {
         let mut notes: Vec<String> = remark.map(str::to_owned).into_iter().collect();
         let span = self.span(zone, &mut notes)?;
         let output = self.output.clone().unwrap_or_default();
+        let execution_id = run_id::derived(owner.job_id, number.trim(), span.start);
         let execution = Execution {
-            execution_id: run_id::derived(owner.job_id, number.trim(), span.start),
-            job_id: owner.job_id,
-            job_key: owner.key.clone(),
             job_name: self.job_name.clone().unwrap_or_else(|| owner.name.clone()),
-            job_type: owner.job_type.clone(),
-            // No edition of V2 was run.
-            job_revision: 0,
             status: state,
-            // V1 did not record what made a run start.
-            trigger: Trigger::Manual,
-            scheduled_time: None,
-            start_time: span.start,
             end_time: Some(span.end),
             duration_seconds: Some(span.seconds),
             error_message: self.error(state, remark),
-            error_code: None,
             return_code: self.return_code,
             step_results: vec![self.record(state, &span)],
-            executed_by: V1.to_owned(),
-            execution_timezone: owner.timezone.name().to_owned(),
-            server_info: V1.to_owned(),
-            plugin: V1.to_owned(),
-            memory_usage_mb: None,
-            cpu_time_seconds: None,
             retry_count: self.retry_count.unwrap_or(0),
             max_retries: self.max_retries.unwrap_or(0),
             is_retry: self.retry_count.is_some_and(|count| count > 0),
-            parent_execution_id: None,
-            not_before: None,
-            blocked_by: None,
-            triggered_by: None,
-            concurrency_key: None,
-            parameters: Vec::new(),
             output: OutputSummary {
                 stdout_bytes: output.len() as u64,
                 ..OutputSummary::default()
             },
-            processes: ProcessFacts::default(),
+            ..unknown(owner, execution_id, span.start)
         };
         Ok(ConvertedRun {
             execution,
@@ -240,23 +219,19 @@ impl V1History {
         let (start, end) = (read(&self.start_time), read(&self.end_time));
         let seconds = self.duration_seconds.filter(|seconds| *seconds >= 0.0);
         let length = seconds.and_then(length);
-        let start = match (start, end, length) {
-            (Some(start), ..) => start,
-            (None, Some(end), length) => {
-                notes.push("V1 has no start; it follows from the end".to_owned());
-                let start = end.checked_sub_signed(length.unwrap_or_default());
-                start.ok_or(HistoryError::NoDate)?
-            }
-            (None, None, _) => return Err(HistoryError::NoDate),
-        };
+        let start = start.or_else(|| {
+            notes.push("V1 has no start; it follows from the end".to_owned());
+            end?.checked_sub_signed(length.unwrap_or_default())
+        });
+        let start = start.ok_or(HistoryError::NoDate)?;
         let counted = length.and_then(|length| start.checked_add_signed(length));
-        let between = end.map(|end| seconds_of(end - start));
-        let end = match (end, between, counted) {
-            (Some(end), Some(between), _) if between >= 0.0 => end,
-            (None, _, Some(counted)) => counted,
-            (_, _, counted) => {
-                let note = "V1 has no end after the start; it follows from the duration";
-                notes.push(note.to_owned());
+        let end = match (end.filter(|end| *end >= start), counted) {
+            (Some(end), _) => end,
+            (None, counted) => {
+                if end.is_some() || counted.is_none() {
+                    let note = "V1 has no end after the start; it follows from the duration";
+                    notes.push(note.to_owned());
+                }
                 counted.unwrap_or(start)
             }
         };
@@ -272,6 +247,47 @@ impl V1History {
             end,
             seconds,
         })
+    }
+}
+
+/// A run of V1 of which nothing is known but whose it is and when it was.
+fn unknown(owner: &RunOwner, execution_id: ExecutionId, start: DateTime<Utc>) -> Execution {
+    Execution {
+        execution_id,
+        job_id: owner.job_id,
+        job_key: owner.key.clone(),
+        job_name: owner.name.clone(),
+        job_type: owner.job_type.clone(),
+        // No edition of V2 was run.
+        job_revision: 0,
+        status: RunState::Interrupted,
+        // V1 did not record what made a run start.
+        trigger: Trigger::Manual,
+        scheduled_time: None,
+        start_time: start,
+        end_time: None,
+        duration_seconds: None,
+        error_message: None,
+        error_code: None,
+        return_code: None,
+        step_results: Vec::new(),
+        executed_by: V1.to_owned(),
+        execution_timezone: owner.timezone.name().to_owned(),
+        server_info: V1.to_owned(),
+        plugin: V1.to_owned(),
+        memory_usage_mb: None,
+        cpu_time_seconds: None,
+        retry_count: 0,
+        max_retries: 0,
+        is_retry: false,
+        parent_execution_id: None,
+        not_before: None,
+        blocked_by: None,
+        triggered_by: None,
+        concurrency_key: None,
+        parameters: Vec::new(),
+        output: OutputSummary::default(),
+        processes: ProcessFacts::default(),
     }
 }
 

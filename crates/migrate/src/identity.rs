@@ -1,7 +1,7 @@
 //! Ids and names of migrated jobs: what V1 had, made to fit and made unique.
 //! Never touches what V2 has already.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 
@@ -9,6 +9,7 @@ use jobcell_model::JobId;
 
 use crate::report::Note;
 use crate::row::{is_plain, shown};
+use crate::unique::Unique;
 
 /// What V2 has already. A job that was migrated before keeps what it got then.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,26 +39,23 @@ pub(crate) struct Identity {
 /// What is taken while rows are migrated.
 #[derive(Debug)]
 pub(crate) struct Claims {
-    keys: HashMap<String, JobId>,
-    names: HashMap<String, JobId>,
+    keys: Unique,
+    names: Unique,
     ids: HashSet<JobId>,
 }
 
 impl Claims {
     pub(crate) fn new(taken: &Taken) -> Self {
-        let all = |map: &BTreeMap<String, JobId>| {
-            map.iter().map(|(key, id)| (key.clone(), *id)).collect()
-        };
         Self {
-            keys: all(&taken.keys),
-            names: all(&taken.names),
+            keys: Unique::new(&taken.keys, LONGEST_KEY, |count| format!("-{count}")),
+            names: Unique::new(&taken.names, LONGEST_NAME, |count| format!(" ({count})")),
             ids: HashSet::new(),
         }
     }
 
     /// Who a row would be. Nothing is claimed yet: the row may prove broken.
     pub(crate) fn identify(
-        &self,
+        &mut self,
         job_id: Option<&str>,
         name: Option<&str>,
         raw: &Value,
@@ -65,17 +63,13 @@ impl Claims {
         let mut notes = Vec::new();
         let job_id = self.job_id(job_id, raw, &mut notes);
         let wanted = fitting_name(name, job_id, &mut notes);
-        let name = unique(&self.names, job_id, LONGEST_NAME, &wanted, |count| {
-            format!(" ({count})")
-        });
+        let name = self.names.pick(job_id, &wanted);
         if name != wanted {
             let note = format!("another job has the name `{}` already", shown(&wanted, 80));
             notes.push(Note::new("name", note));
         }
         let wanted = fitting_key(&wanted, job_id);
-        let key = unique(&self.keys, job_id, LONGEST_KEY, &wanted, |count| {
-            format!("-{count}")
-        });
+        let key = self.keys.pick(job_id, &wanted);
         if key != wanted {
             let note = format!("another job has the id `{}` already", shown(&wanted, 80));
             notes.push(Note::new("id", note));
@@ -91,8 +85,12 @@ impl Claims {
     /// Takes it for good.
     pub(crate) fn claim(&mut self, identity: &Identity) {
         self.ids.insert(identity.job_id);
-        self.keys.insert(identity.key.clone(), identity.job_id);
-        self.names.insert(identity.name.clone(), identity.job_id);
+        self.keys
+            .owners
+            .insert(identity.key.clone(), identity.job_id);
+        self.names
+            .owners
+            .insert(identity.name.clone(), identity.job_id);
     }
 
     /// V1's id where that is a UUID, else one that follows from the row, so
@@ -182,28 +180,6 @@ fn fitting_key(name: &str, job_id: JobId) -> String {
         return format!("V1-{key}");
     }
     key
-}
-
-/// The text, or the first with a number behind it that nobody else has.
-fn unique(
-    taken: &HashMap<String, JobId>,
-    job_id: JobId,
-    longest: usize,
-    text: &str,
-    suffix: impl Fn(u64) -> String,
-) -> String {
-    let free = |text: &str| taken.get(text).is_none_or(|owner| *owner == job_id);
-    if free(text) {
-        return text.to_owned();
-    }
-    let numbered = (2_u64..).map(|count| {
-        let suffix = suffix(count);
-        let room = longest.saturating_sub(suffix.chars().count());
-        let start: String = text.chars().take(room).collect();
-        format!("{}{suffix}", start.trim_end())
-    });
-    let mut numbered = numbered.filter(|text| free(text));
-    numbered.next().unwrap_or_else(|| job_id.to_string())
 }
 
 #[cfg(test)]

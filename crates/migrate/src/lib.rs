@@ -30,7 +30,9 @@ mod history;
 mod identity;
 mod interval;
 mod job;
+mod origin;
 mod parameters;
+mod reading;
 mod reason;
 mod report;
 mod row;
@@ -39,6 +41,7 @@ mod scalar;
 mod schedule;
 mod source;
 mod status;
+mod unique;
 mod weekday;
 mod yaml;
 

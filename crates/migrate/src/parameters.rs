@@ -9,6 +9,7 @@ use jobcell_model::Parameter;
 
 use crate::argv::{self, Read};
 use crate::configuration::find;
+use crate::draft::fitting;
 use crate::reason::kind_of;
 use crate::row::shown;
 
@@ -21,7 +22,13 @@ pub(crate) fn read(value: &Value, powershell: bool) -> Result<Read, String> {
         other => return Err(format!("they are {}", kind_of(other))),
     };
     let mut names = HashSet::new();
-    for Parameter { name, .. } in &parameters {
+    for Parameter { name, value } in &parameters {
+        if fitting(value) != *value {
+            let name = shown(name, 40);
+            return Err(format!(
+                "the value of `{name}` is too deep, too large, or holds a NUL character"
+            ));
+        }
         let blank = name.trim().is_empty() || name.chars().any(char::is_control);
         if blank || powershell && !argv::is_name(name) {
             return Err(format!("`{}` is no name for a parameter", shown(name, 40)));

@@ -1,32 +1,59 @@
 //! Writes a job's YAML: keys in the schema's order, scripts as blocks, notes as
 //! comments above what they are about. Never decides anything.
 
+use std::time::Duration;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use serde_json::{Number, Value};
 
 use jobcell_model::schedule::{Schedule, Trigger};
 
+use crate::body::Own;
 use crate::conduct;
 use crate::draft::Draft;
 use crate::interval;
-use crate::report::Note;
 use crate::{comment, scalar};
 
 /// Digits up to which V2's reader keeps a fraction as a number.
 const DIGITS: usize = 17;
 
+/// A key of the job with its lines, or none.
+type Section = (&'static str, String);
+
 /// Writes a job.
 pub(crate) fn write(draft: &Draft) -> String {
+    let sections = sections(draft);
+    let mut text = String::new();
+    comment::write("Migrated from V1.", &mut text);
+    for note in &draft.notes {
+        if sections.iter().all(|(key, _)| *key != note.key) {
+            comment::write(&note.text, &mut text);
+        }
+    }
+    for (key, section) in &sections {
+        for note in draft.notes.iter().filter(|note| note.key == *key) {
+            // A comment without its key below it has to name it.
+            let name = if section.is_empty() {
+                format!("{key}: ")
+            } else {
+                String::new()
+            };
+            comment::write(&format!("{name}{}", note.text), &mut text);
+        }
+        text.push_str(section);
+    }
+    text
+}
+
+fn sections(draft: &Draft) -> Vec<Section> {
+    let some = |text: Option<String>| text.unwrap_or_default();
     let mut sections = vec![
         ("id", line("id", &draft.key)),
         ("name", line("name", &draft.name)),
         (
             "description",
-            draft
-                .description
-                .as_deref()
-                .map_or_else(String::new, description),
+            some(draft.description.as_deref().map(description)),
         ),
         ("type", line("type", draft.kind.name())),
         ("enabled", format!("enabled: {}\n", draft.enabled)),
@@ -34,41 +61,24 @@ pub(crate) fn write(draft: &Draft) -> String {
             "timeout",
             format!("timeout: {}\n", conduct::written(draft.timeout)),
         ),
-        (
-            "schedule",
-            draft.schedule.as_ref().map_or_else(String::new, schedule),
-        ),
-        ("retryPolicy", retry(draft)),
+        ("schedule", some(draft.schedule.as_ref().map(schedule))),
+        ("retryPolicy", some(draft.retry.map(retry))),
         ("parameters", parameters(draft)),
     ];
-    for own in &draft.own {
-        let text = if own.script {
-            format!("{}: {}\n", own.key, script(&own.value))
-        } else {
-            line(own.key, &own.value)
-        };
-        sections.push((own.key, text));
-    }
+    sections.extend(draft.own.iter().map(own));
     sections.push(("metadata", metadata(draft)));
-    let mut text = String::new();
-    comment::write("Migrated from V1.", &mut text);
-    let placed = |note: &Note| sections.iter().any(|(key, _)| *key == note.key);
-    let loose = draft.notes.iter().filter(|note| !placed(note));
-    loose.for_each(|note| comment::write(&note.text, &mut text));
-    for (key, section) in &sections {
-        let notes = draft.notes.iter().filter(|note| note.key == *key);
-        notes.for_each(|note| {
-            // A comment without its key below it has to name it.
-            let said = if section.is_empty() {
-                format!("{key}: {}", note.text)
-            } else {
-                note.text.clone()
-            };
-            comment::write(&said, &mut text);
-        });
-        text.push_str(section);
-    }
-    text
+    sections
+}
+
+/// A script is a block even when it has one line: people add more.
+fn own(own: &Own) -> Section {
+    let Own { key, value, script } = own;
+    let text = if *script {
+        format!("{key}: {}\n", scalar::lines(value, 0))
+    } else {
+        line(key, value)
+    };
+    (*key, text)
 }
 
 fn line(key: &str, value: &str) -> String {
@@ -81,11 +91,6 @@ fn description(text: &str) -> String {
     } else {
         line("description", text)
     }
-}
-
-/// A script is a block even when it has one line: people add more.
-fn script(text: &str) -> String {
-    scalar::lines(text, 0)
 }
 
 fn schedule(schedule: &Schedule) -> String {
@@ -118,11 +123,9 @@ fn instant(at: DateTime<Utc>, zone: Tz) -> String {
         .to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-fn retry(draft: &Draft) -> String {
-    draft.retry.map_or_else(String::new, |(retries, delay)| {
-        let delay = conduct::written(delay);
-        format!("retryPolicy:\n  maxRetries: {retries}\n  retryDelay: {delay}\n")
-    })
+fn retry((retries, delay): (u32, Duration)) -> String {
+    let delay = conduct::written(delay);
+    format!("retryPolicy:\n  maxRetries: {retries}\n  retryDelay: {delay}\n")
 }
 
 fn parameters(draft: &Draft) -> String {

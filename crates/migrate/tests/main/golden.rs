@@ -2,15 +2,24 @@
 
 use std::fs;
 
+use jobcell_migrate::{Options, Weekdays};
 use serde_json::{Value, json};
 
-use crate::support::{configured, migrated, options, read, repository, row, scheduled, types};
+use crate::support::{
+    configured, convert, migrated, options, read, repository, row, scheduled, types,
+};
 
-/// Compares with a golden file, or writes it where that is asked for.
+/// Compares the job of a row with a golden file.
 #[track_caller]
 fn golden(name: &str, row: &Value) -> String {
     let types = types();
-    let found = migrated(row, &options(&types)).yaml;
+    compared(name, migrated(row, &options(&types)).yaml)
+}
+
+/// Compares with a golden file, or writes it where that is asked for.
+#[track_caller]
+fn compared(name: &str, found: String) -> String {
+    let types = types();
     read(&found, &types);
     let file = repository()
         .join("crates/migrate/tests/golden")
@@ -236,4 +245,51 @@ fn cron_with_question_mark_weekday_and_five_fields() {
         "cron-weekday",
         &scheduled("cron", "0 0 9 * * 1-5", "Europe/Berlin"),
     );
+}
+
+#[test]
+fn a_broken_job_that_is_kept_shows_what_is_missing() {
+    let types = types();
+    let options = Options {
+        keep_broken: true,
+        ..options(&types)
+    };
+    let configuration = json!({
+        "script_content": "param($Message)\n$Message\n", "max_retries": 0, "execution_policy": "Bypass",
+        "timeout": "soon", "parameters": ["-Message", "Hello", "World"],
+    });
+    let mut row = scheduled("cron", "0 0 9 * * 1-5", "Mars/Olympus");
+    row["configuration"] = configuration.to_string().into();
+    compared("kept-disabled", migrated(&row, &options).yaml);
+}
+
+#[test]
+fn a_clash_and_a_weekday_from_monday_are_told() {
+    let types = types();
+    let options = Options {
+        weekdays: Weekdays::Monday,
+        ..options(&types)
+    };
+    let twin = |last: u8| {
+        let mut row = scheduled("cron", "0 0 9 1-7 * 0-4", "Europe/Vienna");
+        row["job_id"] = format!("3f2504e0-4f89-41d3-9a0c-0305e82c330{last}").into();
+        row["name"] = "V2-Get-Long execution details.".into();
+        row
+    };
+    let report = convert(&[twin(1), twin(2)], &options);
+    compared(
+        "clash-and-monday",
+        report.migrated().nth(1).unwrap().yaml.clone(),
+    );
+}
+
+#[test]
+fn every_golden_file_belongs_to_a_test() {
+    let source =
+        fs::read_to_string(repository().join("crates/migrate/tests/main/golden.rs")).unwrap();
+    for entry in fs::read_dir(repository().join("crates/migrate/tests/golden")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let name = name.strip_suffix(".yaml").unwrap();
+        assert!(source.contains(&format!("\"{name}\"")), "{name}");
+    }
 }
