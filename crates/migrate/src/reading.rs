@@ -172,7 +172,10 @@ impl Read {
         let unknown = self.configuration.unknown();
         if !unknown.is_empty() {
             let keys = shown(&unknown.join(", "), 400);
-            self.note("", format!("not carried over, as V1 never used it: {keys}"));
+            self.note(
+                "",
+                format!("not carried over, as V2 has no key for it: {keys}"),
+            );
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A migrated job fires when V1's user meant it to, by V2's own planner; the
 //! instants were worked out by hand.
 
+use std::collections::BTreeSet;
+
 use jobcell_migrate::{Options, Weekdays};
 use jobcell_model::plan::{Calendars, Plan};
 use serde_json::{Value, json};
@@ -271,4 +273,33 @@ fn dates_of_rows_are_read_in_the_assumed_zone() {
         job.yaml
             .contains("V1 has no date of creation; that of the migration is taken")
     );
+}
+
+#[test]
+fn every_range_of_weekdays_fires_on_the_days_that_are_meant() {
+    let types = types();
+    // 2025-09-07 is a Sunday.
+    let days = |row: &Value, options: &Options<'_>| -> BTreeSet<usize> {
+        let firings = firings(row, options, "2025-09-06T12:00:00Z", 7);
+        let days = firings.iter().filter_map(|at| at.strip_prefix("2025-09-"));
+        let days = days.map(|at| at[..2].parse::<usize>().unwrap());
+        days.filter(|day| (7..14).contains(day))
+            .map(|day| day - 7)
+            .collect()
+    };
+    for (first, last, step) in (0..7).flat_map(|first| {
+        (first..7).flat_map(move |last| (1..4).map(move |step| (first, last, step)))
+    }) {
+        let row = scheduled("cron", &format!("0 0 9 * * {first}-{last}/{step}"), "UTC");
+        let meant: BTreeSet<usize> = (first..=last).step_by(step).collect();
+        assert_eq!(days(&row, &options(&types)), meant);
+        let monday = Options {
+            weekdays: Weekdays::Monday,
+            ..options(&types)
+        };
+        let shifted = meant.iter().map(|day| (day + 1) % 7).collect();
+        assert_eq!(days(&row, &monday), shifted);
+        let differs = migrated(&row, &monday).weekday_difference.is_some();
+        assert_eq!(differs, meant != shifted);
+    }
 }

@@ -1,7 +1,7 @@
 //! What can't be migrated is reported with its reason and its row; and what is
 //! kept disabled has lost nothing.
 
-use jobcell_migrate::{Options, Reason};
+use jobcell_migrate::{Options, Reason, Report};
 use serde_json::{Value, json};
 
 use crate::support::{broken, configured, convert, migrated, options, read, row, scheduled, types};
@@ -318,4 +318,34 @@ fn a_second_migration_gives_every_job_the_same_id_and_name() {
         again.taken.names.insert(job.name.clone(), job.job_id);
     }
     assert_eq!(convert(&rows, &again), first);
+    // Nor does the order of the rows matter then.
+    let rows: Vec<Value> = rows.into_iter().rev().collect();
+    let outcomes = first.outcomes.into_iter().rev().collect();
+    assert_eq!(convert(&rows, &again), Report { outcomes });
+}
+
+#[test]
+fn what_v2_has_no_key_for_is_named_and_an_enabled_job_is_remembered() {
+    let types = types();
+    let configuration = json!({ "script": "x", "run_as": "DOMAIN\\user", "surprise": { "a": 1 }, "query_timeout": "", "is_running": true });
+    let job = migrated(&configured("powershell", &configuration), &options(&types));
+    let notes: Vec<&str> = job.notes.iter().map(|note| note.text.as_str()).collect();
+    assert!(
+        notes.contains(&"V1 had `run_as: DOMAIN\\user`; V2 runs jobs as the account of its server"),
+        "{notes:?}"
+    );
+    assert!(
+        notes.contains(&"not carried over, as V2 has no key for it: surprise"),
+        "{notes:?}"
+    );
+    assert!(
+        !notes
+            .iter()
+            .any(|note| note.contains("query_timeout") || note.contains("is_running"))
+    );
+    let past = migrated(
+        &scheduled("date", "2025-09-01T09:00:00", "UTC"),
+        &options(&types),
+    );
+    assert!(!past.enabled && past.yaml.contains("originalEnabled: true"));
 }
