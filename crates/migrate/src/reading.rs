@@ -115,9 +115,12 @@ impl Read {
     fn schedule(&mut self, job: &V1Job, options: &Options<'_>) {
         match find_source(job, &self.configuration) {
             Ok(Source::None) => {}
-            Ok(Source::Off(written, place)) => {
+            Ok(Source::Off(written, place, other)) => {
                 let note = format!("V1's is switched off in {place}: {}", written.shown());
                 self.note("schedule", note);
+                if let Some(other) = other {
+                    self.another(&other);
+                }
             }
             Ok(Source::On(written, other)) => self.plan(&written, other.as_ref(), options),
             Err(reason) => {
@@ -146,14 +149,17 @@ impl Read {
             let same = schedule::read(other, options)
                 .is_ok_and(|other| other.schedule == planned.schedule);
             if !same {
-                let note = format!(
-                    "the columns of V1's row count; its configuration had another: {}",
-                    other.shown()
-                );
-                self.note("schedule", note);
+                self.another(other);
             }
         }
         self.planned = Some(planned);
+    }
+
+    /// Tells of a schedule that does not count.
+    fn another(&mut self, other: &Written) {
+        let other = other.shown();
+        let note = format!("the columns of V1's row count; its configuration had another: {other}");
+        self.note("schedule", note);
     }
 
     /// Tells what V2 has no place for.

@@ -36,8 +36,8 @@ impl Written {
 pub(crate) enum Source {
     /// Nowhere.
     None,
-    /// It is there, but switched off.
-    Off(Written, &'static str),
+    /// It is there, but switched off; and so is the other, if there is one.
+    Off(Written, &'static str, Option<Written>),
     /// Here; and there is another one that does not count.
     On(Written, Option<Written>),
 }
@@ -48,20 +48,30 @@ const CONFIGURATION: &str = "the configuration";
 /// Finds the schedule of a job: the columns of its row count where they are
 /// switched on or off on purpose, else what its configuration says.
 pub(crate) fn find_source(job: &V1Job, configuration: &Configuration) -> Result<Source, Reason> {
-    let columns = columns(job);
     let own = own(job, configuration);
-    match (columns, job.schedule_enabled) {
-        (Some(columns), Some(true)) => {
-            Ok(Source::On(columns, own.ok().flatten().map(|(own, _)| own)))
-        }
-        // Whoever wrote it there and did not switch it on wants none to fire.
-        (Some(columns), _) => Ok(Source::Off(columns, COLUMNS)),
-        (None, _) => Ok(match own? {
+    let Some(columns) = columns(job) else {
+        return Ok(match own? {
             None => Source::None,
             Some((own, true)) => Source::On(own, None),
-            Some((own, false)) => Source::Off(own, CONFIGURATION),
-        }),
-    }
+            Some((own, false)) => Source::Off(own, CONFIGURATION, None),
+        });
+    };
+    let other = match own {
+        Ok(own) => own.map(|(own, _)| own),
+        // It does not count, so all that can be done with it is to show it.
+        Err(_) => configuration
+            .get(&["schedule"])
+            .map(|(key, value)| Written {
+                keys: Map::from_iter([(key.to_owned(), value.clone())]),
+                zone: None,
+            }),
+    };
+    Ok(if job.schedule_enabled == Some(true) {
+        Source::On(columns, other)
+    } else {
+        // Whoever wrote it there and did not switch it on wants none to fire.
+        Source::Off(columns, COLUMNS, other)
+    })
 }
 
 fn columns(job: &V1Job) -> Option<Written> {

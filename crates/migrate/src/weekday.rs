@@ -47,36 +47,47 @@ pub(crate) enum Readings {
 
 /// Reads a field under both readings.
 pub(crate) fn readings(field: &str) -> Readings {
-    if !field.contains(|one: char| one.is_ascii_digit()) {
-        return Readings::Same;
+    let (special, plain): (Vec<&str>, Vec<&str>) = field
+        .split(',')
+        .partition(|item| number_with_suffix(item).is_some());
+    let mut days_of = [None, None];
+    if !plain.is_empty() {
+        let plain = plain.join(",");
+        let read = |weekdays| days(&plain, weekdays);
+        days_of = match (read(Weekdays::Sunday), read(Weekdays::Monday)) {
+            (Some(sunday), Some(monday)) => [Some(sunday), Some(monday)],
+            (Some(_), None) => return Readings::OnlySunday,
+            // It is wrong either way, or has no number to be read two ways.
+            (None, _) => return Readings::Same,
+        };
     }
-    if let Some(shifted) = special(field) {
-        return shifted;
-    }
-    let (sunday, monday) = (days(field, Weekdays::Sunday), days(field, Weekdays::Monday));
-    match (sunday, monday) {
-        (Some(sunday), Some(monday)) if sunday == monday => Readings::Same,
-        (Some(_), None) => Readings::OnlySunday,
-        (_, Some(monday)) => Readings::Differ(written(&monday)),
-        // It is wrong either way, which whoever reads the expression will tell.
-        (None, None) => Readings::Same,
+    let shifted: Option<Vec<String>> = special.iter().map(|item| shifted(item)).collect();
+    let [sunday, monday] = days_of;
+    match shifted {
+        None => Readings::OnlySunday,
+        Some(shifted) if shifted.is_empty() && sunday == monday => Readings::Same,
+        Some(shifted) => {
+            let days = monday.iter().map(written);
+            Readings::Differ(days.chain(shifted).collect::<Vec<_>>().join(","))
+        }
     }
 }
 
-/// `5L` and `5#2`, which name one day with a number.
-fn special(field: &str) -> Option<Readings> {
-    let end = field.find(|one: char| !one.is_ascii_digit())?;
-    let (number, rest) = field.split_at(end);
-    let nth = rest
-        .strip_prefix('#')
-        .is_some_and(|nth| nth.parse::<u8>().is_ok());
-    if !(nth || rest.eq_ignore_ascii_case("L")) {
-        return None;
-    }
-    Some(match number.parse::<usize>() {
-        Ok(day @ 0..=6) => Readings::Differ(format!("{}{rest}", NAMES[(day + 1) % 7])),
-        _ => Readings::OnlySunday,
-    })
+/// `5L` and `5#2`, which name one day by its number.
+fn number_with_suffix(item: &str) -> Option<(&str, &str)> {
+    let end = item.find(|one: char| !one.is_ascii_digit())?;
+    let (number, rest) = item.split_at(end);
+    let nth = rest.strip_prefix('#');
+    let nth = nth.is_some_and(|nth| nth.parse::<u8>().is_ok());
+    let fits = !number.is_empty() && (nth || rest.eq_ignore_ascii_case("L"));
+    fits.then_some((number, rest))
+}
+
+/// The same if 0 is Monday; none when there is no such day.
+fn shifted(item: &str) -> Option<String> {
+    let (number, rest) = number_with_suffix(item)?;
+    let day = number.parse::<usize>().ok().filter(|day| *day <= 6)?;
+    Some(format!("{}{rest}", NAMES[(day + 1) % 7]))
 }
 
 /// The days of a field, counted from Sunday; none when it can't be read so.
@@ -189,11 +200,13 @@ mod tests {
     #[test]
     fn names_beside_numbers_stay() {
         differ("MON,2", "MON,WED");
+        differ("1,5L", "TUE,SATL");
+        differ("0#1,6#2", "MON#1,SUN#2");
     }
 
     #[test]
     fn seven_is_sunday_or_nothing() {
-        for field in ["7", "1-7", "5,7", "7L", "7#1"] {
+        for field in ["7", "1-7", "5,7", "7L", "7#1", "1,7L"] {
             assert_eq!(readings(field), Readings::OnlySunday, "{field}");
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use jobcell_migrate::{Options, Weekdays};
+use jobcell_migrate::{Converted, Options, Weekdays};
 use jobcell_model::plan::{Calendars, Plan};
 use serde_json::{Value, json};
 
@@ -236,6 +236,16 @@ fn the_columns_win_over_the_configuration_and_say_so() {
         off.yaml
     );
     assert!(!off.yaml.contains("\nschedule:"));
+    let told = |job: &Converted| {
+        job.notes
+            .iter()
+            .any(|note| note.text.contains("had another"))
+    };
+    assert!(told(&off));
+    let odd = json!({ "script": "Get-Date", "schedule": "daily" });
+    let mut row = scheduled("cron", "0 0 2 * * ?", "UTC");
+    row["configuration"] = odd.to_string().into();
+    assert!(told(&migrated(&row, &options(&types))));
     both["schedule_expression"] = Value::Null;
     assert_eq!(
         firings(&both, &options(&types), "2025-09-02T12:00:00Z", 1),
@@ -302,4 +312,35 @@ fn every_range_of_weekdays_fires_on_the_days_that_are_meant() {
         let differs = migrated(&row, &monday).weekday_difference.is_some();
         assert_eq!(differs, meant != shifted);
     }
+}
+
+#[test]
+fn last_and_nth_weekdays_follow_the_reading_too() {
+    let types = types();
+    let monday = Options {
+        weekdays: Weekdays::Monday,
+        ..options(&types)
+    };
+    let after = "2025-09-02T12:00:00Z";
+    let last = scheduled("cron", "0 0 6 * * 5L", "UTC");
+    assert_eq!(
+        firings(&last, &options(&types), after, 1),
+        ["2025-09-26T06:00:00Z"]
+    );
+    assert_eq!(firings(&last, &monday, after, 1), ["2025-09-27T06:00:00Z"]);
+    let second = scheduled("cron", "0 0 6 * * 0#2", "UTC");
+    assert_eq!(
+        firings(&second, &options(&types), after, 1),
+        ["2025-09-14T06:00:00Z"]
+    );
+    assert_eq!(
+        firings(&second, &monday, after, 1),
+        ["2025-09-08T06:00:00Z"]
+    );
+    // Friday, the thirteenth.
+    let unlucky = scheduled("cron", "0 0 6 13 * 5", "UTC");
+    assert_eq!(
+        firings(&unlucky, &options(&types), after, 2),
+        ["2026-02-13T06:00:00Z", "2026-03-13T06:00:00Z"]
+    );
 }
