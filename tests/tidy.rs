@@ -11,11 +11,12 @@ use serde_json::Value;
 use crate::harness::repository;
 
 /// Which of our crates each crate may depend on. Arrows point one way.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("jobcell-model", &[]),
     ("jobcell-plugin-sdk", &[]),
     ("jobcell-bundle", &[]),
     ("jobcell-sql-text", &[]),
+    ("jobcell-migrate", &["jobcell-model"]),
     ("jobcell-store", &["jobcell-model"]),
     ("jobcell-plugin-host", &["jobcell-model"]),
     (
