@@ -14,6 +14,8 @@ pub(crate) fn start() -> Option<Engine> {
     let program = find("mariadbd", &besides)?;
     let folder = folder();
     let data = folder.path().join("data");
+    // Servers clear the temporary files of others where they share a folder.
+    let scratch = format!("--tmpdir={}", folder.path().display());
     let first = folder.path().join("first.sql");
     let password = PASSWORD.replace('\'', "''");
     let sql = format!(
@@ -31,6 +33,7 @@ pub(crate) fn start() -> Option<Engine> {
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
         ])
+        .arg(&scratch)
         .arg(format!("--datadir={}", data.display())));
     let port = free_port();
     let socket = folder.path().join("socket");
@@ -47,6 +50,7 @@ pub(crate) fn start() -> Option<Engine> {
                 "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-buffer-pool-size=32M",
             ])
+            .arg(&scratch)
             .arg(format!("--datadir={}", data.display()))
             .arg(format!("--init-file={}", first.display()))
             .arg(format!("--socket={}", socket.display()))
