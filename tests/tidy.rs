@@ -11,11 +11,12 @@ use serde_json::Value;
 use crate::harness::repository;
 
 /// Which of our crates each crate may depend on. Arrows point one way.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("jobcell-model", &[]),
     ("jobcell-plugin-sdk", &[]),
     ("jobcell-bundle", &[]),
     ("jobcell-sql-text", &[]),
+    ("jobcell-vault", &[]),
     ("jobcell-migrate", &["jobcell-model"]),
     ("jobcell-store", &["jobcell-model"]),
     ("jobcell-plugin-host", &["jobcell-model"]),
@@ -51,12 +52,13 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "jobcell-model",
             "jobcell-plugin-host",
             "jobcell-store",
+            "jobcell-vault",
         ],
     ),
 ];
 
 /// Dependencies that only one crate, or one side of a border, may name.
-const FENCED: [(&str, &[&str]); 10] = [
+const FENCED: [(&str, &[&str]); 11] = [
     ("redb", &["jobcell-store"]),
     (
         "wasmtime",
@@ -70,6 +72,7 @@ const FENCED: [(&str, &[&str]); 10] = [
     ("tokio-postgres", &["jobcell-host-sql"]),
     ("mysql_async", &["jobcell-host-sql"]),
     ("tds-protocol", &["jobcell-host-sql"]),
+    ("chacha20poly1305", &["jobcell-vault"]),
     ("axum", &["jobcell-api"]),
     ("clap", &["jobcell"]),
     ("anyhow", &["jobcell"]),

@@ -1,6 +1,7 @@
 //! The words of Jobcell: ids, jobs as written in YAML, runs and their states.
 //! Never does I/O, never waits, knows no store, plugin or network.
 
+pub mod connection;
 pub mod cron;
 pub mod execution;
 pub mod id;
@@ -34,6 +35,10 @@ mod values;
 mod wording;
 mod yaml;
 
+pub use connection::{
+    ConnectionKind, ConnectionRecord, ConnectionSettings, ConnectionTls, Sealed, SettingProblem,
+    check_connection_name,
+};
 pub use document::JobDocument;
 pub use durations::Durations;
 pub use execution::{

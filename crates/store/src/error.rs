@@ -119,6 +119,32 @@ pub enum ReplaceJobError {
     Storage(#[from] StorageError),
 }
 
+/// A connection can't be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum PutConnectionError {
+    /// Another one has its name.
+    #[error("a connection with the name `{name}` exists already")]
+    Exists {
+        /// The name.
+        name: String,
+    },
+    /// There is none to replace.
+    #[error("there is no connection `{name}`")]
+    NotFound {
+        /// The name.
+        name: String,
+    },
+    /// Somebody else changed it since it was read.
+    #[error("the connection was changed by somebody else; it is at revision {revision} now")]
+    Changed {
+        /// Its revision now.
+        revision: u64,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 /// A run can't be admitted.
 #[derive(Debug, thiserror::Error)]
 pub enum AdmitError {

@@ -12,6 +12,7 @@
 extern crate self as jobcell_store;
 
 mod codec;
+mod connections;
 mod due;
 pub mod error;
 mod failure;
@@ -35,8 +36,8 @@ mod verify;
 mod writer;
 
 pub use error::{
-    AdmitError, ClaimError, CreateJobError, FinishError, OpenError, ReplaceJobError, StartError,
-    StorageError,
+    AdmitError, ClaimError, CreateJobError, FinishError, OpenError, PutConnectionError,
+    ReplaceJobError, StartError, StorageError,
 };
 pub use redb_store::{RedbStore, StoreOptions};
 pub use store::{

@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use jobcell_model::{Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob};
+use jobcell_model::{
+    ConnectionRecord, Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob,
+};
 use redb::DatabaseError;
 
+use crate::connections::{self, DeleteConnection, PutConnection};
 use crate::due::{self, ClaimFiring, Replan, SetBasis};
 use crate::error::{
-    AdmitError, ClaimError, CreateJobError, FinishError, OpenError, ReplaceJobError, StartError,
-    StorageError,
+    AdmitError, ClaimError, CreateJobError, FinishError, OpenError, PutConnectionError,
+    ReplaceJobError, StartError, StorageError,
 };
 use crate::failure::{Failure, is_full};
 use crate::format::{self, FORMAT, Found};
@@ -309,6 +312,30 @@ impl Store for RedbStore {
 
     async fn open_executions(&self) -> Result<Vec<Execution>, StorageError> {
         self.read("listing runs that go on", runs::open).await
+    }
+
+    async fn put_connection(
+        &self,
+        connection: ConnectionRecord,
+        expected_revision: Option<u64>,
+    ) -> Result<(), PutConnectionError> {
+        let put = PutConnection::new(&connection, expected_revision)?;
+        self.writer.write(put).await
+    }
+
+    async fn delete_connection(&self, name: &str) -> Result<bool, StorageError> {
+        self.writer.write(DeleteConnection(name.to_owned())).await
+    }
+
+    async fn connection(&self, name: &str) -> Result<Option<ConnectionRecord>, StorageError> {
+        self.read("reading a connection", |snapshot| {
+            connections::find(snapshot, name)
+        })
+        .await
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionRecord>, StorageError> {
+        self.read("listing connections", connections::all).await
     }
 
     fn commit_metrics(&self) -> CommitMetrics {

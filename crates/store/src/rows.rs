@@ -16,7 +16,7 @@ use crate::error::StorageError;
 
 /// An instant: seconds since 1970 and nanoseconds.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-struct Instant(i64, u32);
+pub(crate) struct Instant(i64, u32);
 
 impl From<DateTime<Utc>> for Instant {
     fn from(time: DateTime<Utc>) -> Self {
@@ -25,7 +25,7 @@ impl From<DateTime<Utc>> for Instant {
 }
 
 impl Instant {
-    fn read(self, what: &'static str) -> Result<DateTime<Utc>, StorageError> {
+    pub(crate) fn read(self, what: &'static str) -> Result<DateTime<Utc>, StorageError> {
         DateTime::from_timestamp(self.0, self.1).ok_or_else(|| {
             corrupt(
                 what,

@@ -7,11 +7,13 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobcell_model::{
-    After, AfterOutcome, Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob,
+    After, AfterOutcome, ConnectionRecord, Execution, ExecutionId, JobId, JobRecord, JobRef,
+    RunOutput, StoredJob,
 };
 
 use crate::error::{
-    AdmitError, ClaimError, CreateJobError, FinishError, ReplaceJobError, StartError, StorageError,
+    AdmitError, ClaimError, CreateJobError, FinishError, PutConnectionError, ReplaceJobError,
+    StartError, StorageError,
 };
 
 /// Part of a list, newest first.
@@ -267,6 +269,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// Runs that have started and not ended, oldest first.
     async fn open_executions(&self) -> Result<Vec<Execution>, StorageError>;
+
+    /// Adds a connection, or replaces the one of its name that is still at
+    /// this revision.
+    async fn put_connection(
+        &self,
+        connection: ConnectionRecord,
+        expected_revision: Option<u64>,
+    ) -> Result<(), PutConnectionError>;
+
+    /// Removes a connection. False where there was none.
+    async fn delete_connection(&self, name: &str) -> Result<bool, StorageError>;
+
+    /// One connection.
+    async fn connection(&self, name: &str) -> Result<Option<ConnectionRecord>, StorageError>;
+
+    /// All connections, by name.
+    async fn connections(&self) -> Result<Vec<ConnectionRecord>, StorageError>;
 
     /// How writes have shared commits.
     fn commit_metrics(&self) -> CommitMetrics;

@@ -65,11 +65,14 @@ pub(crate) const FIRINGS: TableDefinition<'_, JobInstant, Id> = TableDefinition:
 /// What runs wrote, in pieces.
 pub(crate) const OUTPUT: TableDefinition<'_, RunPiece, &[u8]> =
     TableDefinition::new("execution_output");
+/// A connection's name to its row.
+pub(crate) const CONNECTIONS: TableDefinition<'_, &str, &[u8]> =
+    TableDefinition::new("connections");
 /// What is known of the store itself.
 pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
 /// How many tables there are.
-pub(crate) const TABLES: usize = 17;
+pub(crate) const TABLES: usize = 18;
 
 /// A method for each table, which opens it when it is first asked for.
 macro_rules! write_tables {
@@ -119,6 +122,7 @@ write_tables! {
     pending_by_key: &'static [u8], () = PENDING_BY_KEY;
     followers: &'static [u8], &'static [u8] = FOLLOWERS;
     predecessors: Id, &'static [u8] = PREDECESSORS;
+    connections: &'static str, &'static [u8] = CONNECTIONS;
     meta: &'static str, &'static [u8] = META;
 }
 
@@ -211,6 +215,12 @@ impl Snapshot {
 
     pub(crate) fn predecessors(&self) -> Result<ReadOnlyTable<Id, &'static [u8]>, Failure> {
         Ok(self.0.open_table(PREDECESSORS)?)
+    }
+
+    pub(crate) fn connections(
+        &self,
+    ) -> Result<ReadOnlyTable<&'static str, &'static [u8]>, Failure> {
+        Ok(self.0.open_table(CONNECTIONS)?)
     }
 
     pub(crate) fn meta(&self) -> Result<ReadOnlyTable<&'static str, &'static [u8]>, Failure> {

@@ -6,6 +6,7 @@
     reason = "a test that can't go on says so by a panic"
 )]
 
+mod connections;
 mod damage;
 mod files;
 mod format;
