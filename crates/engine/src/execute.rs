@@ -100,6 +100,7 @@ pub(crate) async fn unrecorded(
     let attributes = [
         ("job-key", spec.id.clone()),
         ("job-name", spec.name.clone()),
+        ("job-type", spec.job_type.clone()),
         ("execution-id", ExecutionId::generate().to_string()),
         ("attempt", "1".to_owned()),
         ("trigger", "manual".to_owned()),
@@ -287,6 +288,7 @@ fn run_request(
         ("job-id", execution.job_id.to_string()),
         ("job-key", execution.job_key.clone()),
         ("job-name", execution.job_name.clone()),
+        ("job-type", execution.job_type.clone()),
         ("execution-id", execution.execution_id.to_string()),
         ("attempt", (execution.retry_count + 1).to_string()),
         ("trigger", execution.trigger.as_str().to_owned()),

@@ -2,7 +2,6 @@
 //! Never speaks the plugin's language; `host` does.
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,35 +13,15 @@ use jobcell_plugin_host::{
 };
 use wasmtime::component::{HasData, Linker};
 
-use crate::config::{ConnectionConfig, ServerKind, SqlConfig, SqliteOptions};
+use crate::config::{ConnectionConfig, SqlConfig, SqliteOptions};
+use crate::databases::{Database, Databases, Named};
 use crate::error::SqlError;
 use crate::host::Resources;
-use crate::mssql::MsSql;
-use crate::mysql::MySql;
-use crate::postgres::PostgreSql;
-use crate::servers::{self, Server};
 use crate::session::Session;
-use crate::sqlite;
 
 /// The `sql` capability with its databases.
 #[derive(Clone)]
 pub struct SqlCapability(Arc<Databases>);
-
-pub(crate) struct Databases(BTreeMap<String, Named>);
-
-struct Named {
-    config: ConnectionConfig,
-    database: Database,
-}
-
-/// The open connections of one database.
-pub(crate) enum Database {
-    Sqlite(Arc<sqlite::Pool>),
-    Server(Arc<servers::Pool>),
-}
-
-/// The connection whose file is the server's own, and created when missing.
-const CREATED: &str = "default";
 
 /// What may be shown of a configured connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,22 +44,38 @@ impl SqlCapability {
     /// The same, with other options than the default ones.
     #[must_use]
     pub fn with_options(config: SqlConfig, options: &SqliteOptions) -> Self {
-        let databases = config.connections.into_iter().map(|(name, config)| {
-            let database = Database::new(&name, &config, options);
-            (name, Named { config, database })
-        });
-        Self(Arc::new(Databases(databases.collect())))
+        let databases = Databases::new(options.clone());
+        for (name, config) in config.connections {
+            databases.set(&name, config, None);
+        }
+        Self(Arc::new(databases))
     }
 
-    /// The configured connections, by name.
+    /// Sets where a name leads, for these job types or for all, whatever it led
+    /// to before. Runs that use that go on with it.
+    pub fn set(&self, name: &str, config: ConnectionConfig, job_types: Option<Vec<String>>) {
+        self.0.set(name, config, job_types);
+    }
+
+    /// Has a name lead nowhere, for this reason.
+    pub fn refuse(&self, name: &str, reason: String) {
+        self.0.refuse(name, reason);
+    }
+
+    /// Forgets a name. Runs that use it go on.
+    pub fn remove(&self, name: &str) {
+        self.0.remove(name);
+    }
+
+    /// The connections that lead somewhere, by name.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
-        let info = |(name, named): (&String, &Named)| ConnectionInfo {
-            name: name.clone(),
+        let info = |(name, named): (String, Arc<Named>)| ConnectionInfo {
+            name,
             dialect: named.config.dialect(),
             read_only: named.config.read_only(),
         };
-        self.0.0.iter().map(info).collect()
+        self.0.all().into_iter().map(info).collect()
     }
 
     /// Opens a connection and reads from it, to see whether it works.
@@ -91,8 +86,9 @@ impl SqlCapability {
         let limits = RunLimits::default();
         let scope = RunScope::new(Vec::new(), limits, within, EffectGate::open(), None);
         let work = async {
-            let mut session = self.session(name, &scope).await?;
-            let text = match self.0.dialect(name) {
+            let named = self.0.named(name)?;
+            let mut session = Session::open(&named.database, &scope).await?;
+            let text = match named.config.dialect() {
                 "sqlite" => "SELECT count(*) FROM sqlite_schema",
                 _ => "SELECT 1",
             };
@@ -117,71 +113,17 @@ impl SqlCapability {
     /// When there is no such connection, it can't be opened, or the run is
     /// stopped.
     pub async fn session(&self, name: &str, scope: &RunScope) -> Result<Session, SqlError> {
-        Session::open(self.0.database(name)?, scope).await
+        let named = self.0.granted(name, scope)?;
+        Session::open(&named.database, scope).await
     }
 
     /// Closes every database once no run uses it any more.
     pub async fn close(&self) {
-        for named in self.0.0.values() {
+        for (_, named) in self.0.all() {
             match &named.database {
                 Database::Sqlite(pool) => pool.close().await,
                 Database::Server(pool) => pool.close().await,
             }
-        }
-    }
-}
-
-impl Database {
-    fn new(name: &str, config: &ConnectionConfig, options: &SqliteOptions) -> Self {
-        match config {
-            ConnectionConfig::Sqlite { path, read_only } => {
-                let options = SqliteOptions {
-                    create: options.create || name == CREATED,
-                    ..options.clone()
-                };
-                Self::Sqlite(sqlite::Pool::new(name, path, *read_only, &options))
-            }
-            ConnectionConfig::Server(config) => {
-                let server: Arc<dyn Server> = match config.kind {
-                    ServerKind::PostgreSql => Arc::new(PostgreSql::new(config.clone())),
-                    ServerKind::MySql => Arc::new(MySql::new(config.clone())),
-                    ServerKind::SqlServer => Arc::new(MsSql::new(config.clone())),
-                };
-                Self::Server(servers::Pool::new(name, config, server))
-            }
-        }
-    }
-}
-
-impl Databases {
-    pub(crate) fn database(&self, name: &str) -> Result<&Database, SqlError> {
-        match self.0.get(name) {
-            Some(named) => Ok(&named.database),
-            None => Err(self.unknown(name)),
-        }
-    }
-
-    /// The word for the kind of database behind a name.
-    pub(crate) fn dialect(&self, name: &str) -> &'static str {
-        self.0
-            .get(name)
-            .map_or("sqlite", |named| named.config.dialect())
-    }
-
-    fn unknown(&self, name: &str) -> SqlError {
-        let known = self
-            .0
-            .keys()
-            .map(|name| format!("`{name}`"))
-            .collect::<Vec<_>>();
-        let known = if known.is_empty() {
-            "none".to_owned()
-        } else {
-            known.join(", ")
-        };
-        SqlError::UnknownConnection {
-            name: name.to_owned(),
-            known,
         }
     }
 }

@@ -63,6 +63,8 @@ pub struct ServerConfig {
     pub read_only: bool,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// How long one statement may take, whatever its run may.
+    pub statement_timeout: Option<Duration>,
     /// Connections that may be open at one time. Further runs wait.
     pub max_open: usize,
     /// How long one that nobody uses stays open.
@@ -85,6 +87,7 @@ impl ServerConfig {
             tls: Tls::usual(host),
             read_only: false,
             connect_timeout: Duration::from_secs(30),
+            statement_timeout: None,
             max_open: 10,
             idle_time: Duration::from_secs(300),
         }

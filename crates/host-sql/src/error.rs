@@ -9,6 +9,8 @@ use rusqlite::ErrorCode;
 
 /// A statement does what no job may do here.
 pub(crate) const NOT_ALLOWED: &str = "statement_not_allowed";
+/// The connection is not for jobs of this type.
+pub(crate) const NOT_GRANTED: &str = "connection_not_granted";
 /// A parameter that a statement does not have, or one without a value.
 pub(crate) const PARAMETER: &str = "parameter_mismatch";
 /// Text that is not exactly one statement.
@@ -59,6 +61,18 @@ pub enum SqlError {
         name: String,
         /// What there is.
         known: String,
+    },
+    /// The connection is not for jobs of this type.
+    #[error(
+        "connection `{name}` is not granted to jobs of the type `{job_type}`, only to: {granted}; an admin can change that"
+    )]
+    NotGranted {
+        /// The connection.
+        name: String,
+        /// The job's type.
+        job_type: String,
+        /// The types that may use it.
+        granted: String,
     },
     /// The database can't be opened.
     #[error("connection `{name}` can't be opened: {reason}")]
@@ -344,6 +358,7 @@ impl From<SqlError> for Failure {
             } => other(code, message, facts.into_iter().chain(place(position))),
             SqlError::Unavailable { code, .. } => unavailable(code, message),
             SqlError::NotAllowed(_) => denied(NOT_ALLOWED, message),
+            SqlError::NotGranted { .. } => denied(NOT_GRANTED, message),
             SqlError::NotOneStatement(_) => invalid(NOT_ONE_STATEMENT, message),
             SqlError::UnknownParameter { .. } | SqlError::UnboundParameter { .. } => {
                 invalid(PARAMETER, message)

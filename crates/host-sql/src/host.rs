@@ -28,6 +28,7 @@ pub(crate) struct Resources {
 
 struct OpenConnection {
     name: String,
+    dialect: &'static str,
     session: Session,
 }
 
@@ -121,11 +122,18 @@ impl SqlRun {
         if self.resources.connections.len() >= most as usize {
             return Err(SqlError::TooManyConnections(most));
         }
-        let session = Session::open(self.databases.database(&name)?, &self.scope).await?;
+        let named = self.databases.granted(&name, &self.scope)?;
+        let dialect = named.config.dialect();
+        let session = Session::open(&named.database, &self.scope).await?;
         let id = self.resources.next_id();
-        self.resources
-            .connections
-            .insert(id, OpenConnection { name, session });
+        self.resources.connections.insert(
+            id,
+            OpenConnection {
+                name,
+                dialect,
+                session,
+            },
+        );
         Ok(id)
     }
 
@@ -199,8 +207,7 @@ impl HostConnection for SqlRun {
 
     async fn dialect(&mut self, this: Resource<ConnectionResource>) -> wasmtime::Result<String> {
         let open = self.resources.connections.get(&this.rep());
-        let name = open.map(|open| open.name.as_str()).unwrap_or_default();
-        Ok(self.databases.dialect(name).to_owned())
+        Ok(open.map_or("sqlite", |open| open.dialect).to_owned())
     }
 
     async fn prepare(

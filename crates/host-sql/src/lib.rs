@@ -5,6 +5,7 @@
 
 mod capability;
 mod config;
+mod databases;
 mod error;
 mod host;
 mod json;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jobcell_plugin_host::RunScope;
 use jobcell_plugin_host::bindings::sql::{Column, Message, Page, Value};
 
-use crate::capability::Database;
+use crate::databases::Database;
 use crate::error::SqlError;
 use crate::{servers, sqlite};
 

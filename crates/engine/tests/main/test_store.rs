@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use jobcell_model::{Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob};
+use jobcell_model::{
+    ConnectionRecord, Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob,
+};
 use jobcell_store::{
     AdmitError, ClaimError, CommitMetrics, CreateJobError, DueFiring, Finish, FinishError,
-    FiringClaim, Follower, JobTriggers, NewRuns, Page, PlannedFiring, RedbStore, ReplaceJobError,
-    RunAdmission, StartError, StorageError, Store,
+    FiringClaim, Follower, JobTriggers, NewRuns, Page, PlannedFiring, PutConnectionError,
+    RedbStore, ReplaceJobError, RunAdmission, StartError, StorageError, Store,
 };
 
 use crate::support::{PATIENCE, database};
@@ -313,6 +315,37 @@ impl Store for TestStore {
     async fn open_executions(&self) -> Result<Vec<Execution>, StorageError> {
         self.alive()?;
         self.inner.open_executions().await
+    }
+
+    async fn put_connection(
+        &self,
+        connection: ConnectionRecord,
+        expected_revision: Option<u64>,
+    ) -> Result<(), PutConnectionError> {
+        self.half_write()?;
+        let put = self
+            .inner
+            .put_connection(connection, expected_revision)
+            .await;
+        self.half_write()?;
+        put
+    }
+
+    async fn delete_connection(&self, name: &str) -> Result<bool, StorageError> {
+        self.half_write()?;
+        let gone = self.inner.delete_connection(name).await;
+        self.half_write()?;
+        gone
+    }
+
+    async fn connection(&self, name: &str) -> Result<Option<ConnectionRecord>, StorageError> {
+        self.alive()?;
+        self.inner.connection(name).await
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionRecord>, StorageError> {
+        self.alive()?;
+        self.inner.connections().await
     }
 
     fn commit_metrics(&self) -> CommitMetrics {

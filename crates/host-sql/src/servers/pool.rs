@@ -27,6 +27,8 @@ pub(crate) struct Pool {
     server: Arc<dyn Server>,
     links: managed::Pool<Links>,
     idle: Duration,
+    /// How long one statement may take.
+    pub(crate) statement_timeout: Option<Duration>,
     /// Whether somebody closes idle connections already.
     tidied: AtomicBool,
     tasks: TaskTracker,
@@ -61,6 +63,7 @@ impl Pool {
             server,
             links: links.expect("nothing but a timeout without a runtime is refused"),
             idle: config.idle_time,
+            statement_timeout: config.statement_timeout,
             tidied: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -102,9 +105,14 @@ impl Pool {
 
     /// Closes all connections that are idle, and the others when they are
     /// given back.
-    pub(crate) async fn close(&self) {
+    pub(crate) fn retire(&self) {
         self.closing.cancel();
         self.links.close();
+    }
+
+    /// The same, and waits for what still works for it.
+    pub(crate) async fn close(&self) {
+        self.retire();
         self.tasks.close();
         // What is stopped on the server is given up on in time.
         drop(tokio::time::timeout(2 * PROMPT, self.tasks.wait()).await);

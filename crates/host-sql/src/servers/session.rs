@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use jobcell_plugin_host::RunScope;
 use jobcell_plugin_host::bindings::sql::{Column, Message, Page, Value};
-use jobcell_plugin_host::scope::StopReason;
+use tokio::time::Instant;
 
 use super::Messages;
 use super::pool::{Leased, Pool};
 use super::results::{Ended, Event, Row};
 use super::running::Running;
 use super::statement::Statement;
-use crate::error::SqlError;
+use crate::error::{Facts, STATEMENT_TIMEOUT, SqlError};
 
 /// An open session.
 pub(crate) struct Session {
@@ -34,6 +34,8 @@ pub(crate) struct Cursor {
     /// How the present result ended, once it has.
     ended: Option<Ended>,
     failed: bool,
+    /// When the statement's own time is over.
+    deadline: Option<Instant>,
     running: Option<Running>,
 }
 
@@ -115,6 +117,10 @@ impl Session {
             returned: 0,
             ended: None,
             failed: false,
+            deadline: self
+                .pool
+                .statement_timeout
+                .map(|time| Instant::now() + time),
             running: Some(running),
         };
         self.begin(&mut cursor).await?;
@@ -223,7 +229,8 @@ impl Session {
         let event = tokio::select! {
             biased;
             event = running.event() => Ok(event),
-            reason = self.scope.stopped() => Err(reason),
+            reason = self.scope.stopped() => Err(SqlError::Stopped(reason)),
+            () = over(cursor.deadline) => Err(self.too_slow()),
         };
         match event {
             Ok(Some(event)) => Ok(Some(event)),
@@ -238,16 +245,26 @@ impl Session {
             }
             Err(reason) => {
                 cursor.failed = true;
-                Err(self.stop(cursor, reason).await)
+                if let Some(running) = cursor.running.take() {
+                    running.stop().await;
+                }
+                self.cursor_open = false;
+                Err(reason)
             }
         }
     }
 
-    async fn stop(&mut self, cursor: &mut Cursor, reason: StopReason) -> SqlError {
-        if let Some(running) = cursor.running.take() {
-            running.stop().await;
+    fn too_slow(&self) -> SqlError {
+        let most = self.pool.statement_timeout.unwrap_or_default();
+        SqlError::Server {
+            code: STATEMENT_TIMEOUT,
+            message: format!(
+                "the statement took longer than {} s, as much as the connection's `statementTimeout` allows, and was stopped; its session is gone",
+                most.as_secs_f64()
+            ),
+            facts: Facts::new(),
+            position: None,
         }
-        SqlError::Stopped(reason)
     }
 
     /// Keeps the connection that a statement brought back.
@@ -266,6 +283,14 @@ impl Session {
             (Err(_), Some(reason)) => Err(SqlError::Stopped(reason)),
             (result, _) => result,
         }
+    }
+}
+
+/// Returns once this moment is over; never without one.
+async fn over(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

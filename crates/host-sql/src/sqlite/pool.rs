@@ -98,6 +98,12 @@ impl Pool {
         })
     }
 
+    /// Closes all idle connections, and those in use when they are given back.
+    pub(crate) fn retire(&self) {
+        self.permits.close();
+        self.idle().clear();
+    }
+
     /// Closes all idle connections and waits until their threads, and those of
     /// connections that are still given back, have ended.
     pub async fn close(&self) {

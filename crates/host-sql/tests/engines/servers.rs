@@ -20,6 +20,7 @@ pub(crate) static ALL: &[Fact] = facts!(Engine::is_server =>
     a_deadlock_is_told_as_such,
     a_lost_connection_is_told_and_the_next_run_works,
     an_idle_connection_is_closed,
+    a_statement_has_no_more_time_than_its_connection_gives,
     messages_of_the_server_arrive,
 );
 
@@ -373,6 +374,23 @@ async fn an_idle_connection_is_closed(engine: &Engine) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     watch.end().await;
+}
+
+async fn a_statement_has_no_more_time_than_its_connection_gives(engine: &Engine) {
+    let capability = engine.with(|server| {
+        server.statement_timeout = Some(Duration::from_millis(300));
+    });
+    let mut run = Run::begin(&capability).await;
+    assert_eq!(run.number("SELECT 1").await, 1);
+    let begun = Instant::now();
+    let failure = run.failure(&slow(engine)).await;
+    assert_eq!(failure.code, "statement_timeout", "{failure:?}");
+    assert!(failure.message.contains("0.3 s"), "{failure:?}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    run.end().await;
+    let mut next = Run::begin(&capability).await;
+    assert_eq!(next.number("SELECT 1").await, 1);
+    next.end().await;
 }
 
 async fn messages_of_the_server_arrive(engine: &Engine) {

@@ -1,9 +1,7 @@
 //! Connections to databases: added, changed by one at a time, removed, and
 //! there again with every field after the store was opened anew.
 
-use jobcell_model::{
-    ConnectionKind, ConnectionRecord, ConnectionSettings, ConnectionTls, Sealed,
-};
+use jobcell_model::{ConnectionKind, ConnectionRecord, ConnectionSettings, ConnectionTls, Sealed};
 use jobcell_store::{PutConnectionError, RedbStore, Store, StoreOptions};
 use tempfile::TempDir;
 
