@@ -11,6 +11,7 @@ mod harness;
 mod command_line;
 mod commands;
 mod commit_points;
+mod connections;
 mod containment;
 mod crash;
 mod databases;

@@ -8,10 +8,10 @@ use crate::harness::{Server, ServerOptions};
 // How the protocol is spoken in tests is known in one place.
 #[path = "../crates/host-sql/tests/tds/server.rs"]
 #[expect(dead_code, reason = "its own suite uses the rest")]
-mod server;
+pub(crate) mod server;
 #[expect(dead_code, reason = "its own suite uses the rest")]
 #[path = "../crates/host-sql/tests/tds/tokens.rs"]
-mod tokens;
+pub(crate) mod tokens;
 
 use server::{Act, Asked, Script};
 use tokens::{COUNT, ERROR, MORE, Said, done, numbers, transaction};

@@ -6,7 +6,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Api;
 use crate::error::ApiError;
@@ -30,6 +30,9 @@ pub(crate) enum JobBody {
     /// The job as it is.
     Yaml(String),
 }
+
+/// A body that is a JSON object.
+pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
 
 /// A body that may be missing, and is a JSON object otherwise.
 pub(crate) struct OptionalBody(pub(crate) Members);
@@ -60,6 +63,27 @@ impl FromRequest<Api> for JobBody {
         match format {
             Format::Json => Members::new(json_object(&bytes)?).map(Self::Json),
             Format::Yaml => text(bytes).map(Self::Yaml),
+        }
+    }
+}
+
+impl FromRequest<Api> for JsonObject {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        if format(&parts.headers) != Some(Format::Json) && !is_empty(&body) {
+            discard(&parts.headers, body).await;
+            return Err(unsupported(&parts.headers, JSON));
+        }
+        let bytes = read(api, &parts.headers, body).await?;
+        if bytes.is_empty() {
+            let error = format!("the request needs a body, as {JSON}");
+            return Err(ApiError::malformed("body_missing", error));
+        }
+        match json_object(&bytes)? {
+            Value::Object(members) => Ok(Self(members)),
+            other => Err(no_object(&other)),
         }
     }
 }

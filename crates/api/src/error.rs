@@ -5,6 +5,7 @@
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jobcell_engine::connections::SaveConnectionError;
 use jobcell_engine::{DeleteJobError, RunLost, SaveJobError, StartError};
 use jobcell_model::Problem;
 use jobcell_store::StorageError;
@@ -184,6 +185,43 @@ impl From<SaveJobError> for ApiError {
                 Self::conflict("job_changed", sentence).with("revision", revision)
             }
             SaveJobError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<SaveConnectionError> for ApiError {
+    fn from(error: SaveConnectionError) -> Self {
+        let sentence = error.to_string();
+        match error {
+            SaveConnectionError::Invalid(problem) => {
+                let field = problem.field;
+                Self::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "invalid_connection",
+                    sentence,
+                )
+                .with("member", field)
+            }
+            SaveConnectionError::Exists(_) => Self::conflict("connection_exists", sentence),
+            SaveConnectionError::NotFound(_) => Self::not_found("connection_not_found", sentence),
+            SaveConnectionError::Fixed { .. } => Self::conflict("connection_fixed", sentence),
+            SaveConnectionError::Changed { revision } => {
+                Self::conflict("connection_changed", sentence).with("revision", revision)
+            }
+            SaveConnectionError::PasswordNeeded => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "password_needed",
+                sentence,
+            )
+            .with("member", "password"),
+            SaveConnectionError::NoPassword => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid_connection",
+                sentence,
+            )
+            .with("member", "password"),
+            SaveConnectionError::NotSealed(_) => Self::internal("not_sealed", sentence),
+            SaveConnectionError::Storage(error) => error.into(),
         }
     }
 }

@@ -23,6 +23,9 @@ const PAGE_LIMIT: usize = 1000;
 /// The job that a path names, by UUID or by the job's own `id`.
 pub(crate) struct JobPath(pub(crate) JobRef);
 
+/// The connection that a path names.
+pub(crate) struct ConnectionPath(pub(crate) String);
+
 /// The run that a path names.
 pub(crate) struct ExecutionPath(pub(crate) ExecutionId);
 
@@ -39,6 +42,19 @@ impl FromRequestParts<Api> for JobPath {
             return Err(ApiError::not_found("job_not_found", error));
         }
         Ok(Self(JobRef::parse(&text)))
+    }
+}
+
+impl FromRequestParts<Api> for ConnectionPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let name = path_id(parts, api).await?;
+        if name.len() > ID_LENGTH {
+            let error = format!("there is no connection `{}`", shortened(&name));
+            return Err(ApiError::not_found("connection_not_found", error));
+        }
+        Ok(Self(name))
     }
 }
 

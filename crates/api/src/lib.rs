@@ -3,6 +3,7 @@
 //! plugin: all it does is ask the engine and put the answer into JSON.
 
 mod body;
+mod connections;
 mod error;
 mod executions;
 mod extract;
@@ -28,6 +29,7 @@ use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use jobcell_engine::Engine;
+use jobcell_engine::connections::Connections;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -38,7 +40,7 @@ use crate::samples::SampleView;
 pub use server::{ServeError, serve};
 
 /// What an admin may set of the API.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ApiConfig {
     /// Names besides `localhost`, `127.0.0.1` and `[::1]` that a request may
     /// be for, without port: what the `Host` header is checked against.
@@ -52,6 +54,8 @@ pub struct ApiConfig {
     pub body_timeout: Duration,
     /// What `GET /api/v2/jobs/samples` shows.
     pub samples: Vec<Sample>,
+    /// The databases that jobs may use; without any, nothing of them is served.
+    pub connections: Option<Connections>,
 }
 
 impl Default for ApiConfig {
@@ -62,6 +66,7 @@ impl Default for ApiConfig {
             body_limit: 2 << 20,
             body_timeout: Duration::from_secs(30),
             samples: Vec::new(),
+            connections: None,
         }
     }
 }
@@ -85,6 +90,7 @@ struct Shared {
     body_limit: usize,
     body_timeout: Duration,
     samples: Vec<SampleView>,
+    connections: Option<Connections>,
 }
 
 impl Api {
@@ -96,6 +102,7 @@ impl Api {
             body_limit: config.body_limit,
             body_timeout: config.body_timeout,
             samples,
+            connections: config.connections,
         }))
     }
 
@@ -115,6 +122,10 @@ impl Api {
         self.0.body_timeout
     }
 
+    pub(crate) fn connections(&self) -> Option<&Connections> {
+        self.0.connections.as_ref()
+    }
+
     pub(crate) fn samples(&self) -> &[SampleView] {
         &self.0.samples
     }
@@ -131,6 +142,7 @@ pub fn router(engine: Engine, config: ApiConfig) -> Router {
         .merge(history::routes())
         .merge(executions::routes())
         .merge(stream::routes())
+        .merge(connections::routes())
         .merge(job_types::routes())
         .merge(health::routes());
     framed(routes, api)

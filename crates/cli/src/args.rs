@@ -56,11 +56,144 @@ pub(crate) enum Command {
     /// Show what this machine has for jobs (tools, their versions, connections,
     /// how processes are held together) and what is missing
     Doctor(Doctor),
+    /// Manage the databases that jobs may use, on a server that runs
+    Connection(Connection),
     /// Show when jobs fire
     Schedule {
         #[command(subcommand)]
         command: Schedule,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    #[command(subcommand)]
+    pub(crate) command: ConnectionCommand,
+
+    /// The server's address
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:5000",
+        env = "JOBCELL_SERVER"
+    )]
+    pub(crate) server: String,
+
+    /// How the answer is printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectionCommand {
+    /// List all connections
+    List,
+    /// Show one connection; never its password
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Add a connection
+    Add {
+        /// What jobs will call it
+        name: String,
+        #[command(flatten)]
+        settings: Box<ConnectionSettings>,
+    },
+    /// Change some settings of a connection; the others stay
+    Set {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        settings: Box<ConnectionSettings>,
+    },
+    /// Remove a connection; runs that use it go on
+    Remove {
+        /// Its name
+        name: String,
+    },
+    /// Open a connection and ask the database something
+    Test {
+        /// Its name
+        name: String,
+    },
+}
+
+/// The settings of a connection. `--x ''` sets one back to what is usual.
+#[derive(Debug, Args)]
+pub(crate) struct ConnectionSettings {
+    /// sqlite, postgresql, mysql, mariadb or sqlserver
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+
+    /// What it is for
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+
+    /// Whether jobs may use it
+    #[arg(long, value_name = "true|false")]
+    pub(crate) enabled: Option<bool>,
+
+    /// Job types that may use it, with commas between them; all without
+    #[arg(long, value_name = "TYPES")]
+    pub(crate) job_types: Option<String>,
+
+    /// Absolute path of a SQLite file
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<String>,
+
+    /// Name or address of a server
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+
+    /// Its port
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+
+    /// The database to be in
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
+
+    /// Who connects
+    #[arg(long, value_name = "NAME")]
+    pub(crate) username: Option<String>,
+
+    /// File whose first line is the password, or `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+
+    /// Have no password any more
+    #[arg(long, conflicts_with = "password_file")]
+    pub(crate) no_password: bool,
+
+    /// disable, prefer, require or verifyFull
+    #[arg(long, value_name = "MODE")]
+    pub(crate) tls: Option<String>,
+
+    /// File on the server with certificates that vouch for the database's
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ca_file: Option<String>,
+
+    /// Whether jobs may only read it
+    #[arg(long, value_name = "true|false")]
+    pub(crate) read_only: Option<bool>,
+
+    /// Seconds that connecting may take
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) connect_timeout: Option<u64>,
+
+    /// Seconds that one statement may take
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) statement_timeout: Option<u64>,
+
+    /// Connections that may be open at one time
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_open: Option<u32>,
+
+    /// Seconds that one which nobody uses stays open
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) idle_time: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]

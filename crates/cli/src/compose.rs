@@ -6,19 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::connection_setting::ConnectionSetting;
 use jobcell_engine::{Engine, EngineConfig, JobTypes, SystemClock};
 use jobcell_host_process::{ProcessCapability, ProcessConfig, Tools};
-use jobcell_host_sql::{ConnectionConfig, SqlCapability, SqlConfig};
+use jobcell_host_sql::SqlCapability;
 use jobcell_plugin_host::{HostConfig, Plugin, PluginHost};
 use jobcell_store::{OpenError, RedbStore, Store, StoreOptions};
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::tool_setting::ToolSetting;
-
-/// The name of the connection that is always there.
-const DEFAULT_CONNECTION: &str = "default";
 
 /// What a plugin asks for whose jobs name the tool.
 const ANY_ROLE: &str = "*";
@@ -104,8 +100,19 @@ impl DataFolder {
         self.0.join("jobcell.redb")
     }
 
-    fn default_database(&self) -> PathBuf {
+    /// Whether there is a store in it.
+    pub(crate) fn has_store(&self) -> bool {
+        self.store().is_file()
+    }
+
+    /// The file of the connection that is always there.
+    pub(crate) fn default_database(&self) -> PathBuf {
         self.0.join("default.sqlite")
+    }
+
+    /// The file of the key that passwords are sealed with.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.0.join("secrets.key")
     }
 }
 
@@ -130,20 +137,20 @@ pub(crate) fn open_store(data: &DataFolder) -> Result<Arc<dyn Store>, Failure> {
 
 /// Loads the built-in plugins, with compiled images kept in the data folder
 /// where there is one.
-pub(crate) fn job_types(config: &Config, data: &DataFolder) -> Result<JobTypes, Failure> {
+pub(crate) fn job_types(
+    config: &Config,
+    data: &DataFolder,
+    sql: &SqlCapability,
+) -> Result<JobTypes, Failure> {
     let process = process_capability(config, data);
     if data.exists() {
         process.clean_leftovers();
     }
-    let connections = SqlConfig {
-        connections: connections(config, data),
-    };
-    let sql = SqlCapability::with_options(connections, &config.sqlite.resolve());
     let host_config = HostConfig {
         cache_dir: data.exists().then(|| data.images()),
         ..HostConfig::default()
     };
-    let host = PluginHost::new(host_config, vec![Arc::new(process), Arc::new(sql)])
+    let host = PluginHost::new(host_config, vec![Arc::new(process), Arc::new(sql.clone())])
         .map_err(|error| Failure::context(Exit::Unavailable, error, "plugins can't be run"))?;
     let mut plugins = Vec::new();
     for bundled in jobcell_bundle::job_types() {
@@ -271,19 +278,6 @@ fn process_config(config: &Config, data: &DataFolder) -> ProcessConfig {
         environment: granted.into_iter().collect(),
         script_folders: config.script_folders.clone(),
     }
-}
-
-fn connections(config: &Config, data: &DataFolder) -> BTreeMap<String, ConnectionConfig> {
-    let mut connections = BTreeMap::new();
-    let own = ConnectionConfig::Sqlite {
-        path: data.default_database(),
-        read_only: false,
-    };
-    connections.insert(DEFAULT_CONNECTION.to_owned(), own);
-    for (name, ConnectionSetting(connection)) in &config.connections {
-        connections.insert(name.clone(), connection.clone());
-    }
-    connections
 }
 
 fn server_info() -> String {

@@ -46,6 +46,9 @@ pub(crate) struct Config {
     pub(crate) environment: BTreeMap<String, String>,
     /// Folders that script files may lie in; anywhere without any.
     pub(crate) script_folders: Vec<PathBuf>,
+    /// The key that stored passwords are sealed with; one in the data folder
+    /// without it.
+    pub(crate) key_file: Option<PathBuf>,
     /// Databases by name.
     pub(crate) connections: BTreeMap<String, ConnectionSetting>,
     /// How many runs that were scheduled or waited may go on at once.
@@ -139,6 +142,7 @@ impl Default for Config {
             cgroups: true,
             environment: BTreeMap::new(),
             script_folders: Vec::new(),
+            key_file: None,
             connections: BTreeMap::new(),
             workers: 64,
             job_types: BTreeMap::new(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jobcell_host_sql::{ConnectionConfig, Password, ServerConfig, ServerKind, Tls, TlsMode};
+use jobcell_model::{ConnectionKind, ConnectionSettings, ConnectionTls};
 use serde::de;
 use serde::{Deserialize, Deserializer};
 
@@ -12,136 +13,166 @@ use crate::config::some_duration;
 
 /// A connection as the configuration has it.
 #[derive(Debug, Clone)]
-pub(crate) struct ConnectionSetting(pub(crate) ConnectionConfig);
+pub(crate) struct ConnectionSetting {
+    pub(crate) settings: ConnectionSettings,
+    pub(crate) password: Option<Password>,
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Mapping {
-    sqlite: Option<PathBuf>,
-    r#type: Option<Kind>,
+    sqlite: Option<String>,
+    r#type: Option<ConnectionKind>,
+    description: Option<String>,
+    job_types: Option<Vec<String>>,
     host: Option<String>,
     port: Option<u16>,
     database: Option<String>,
     username: Option<String>,
     password: Option<String>,
     password_file: Option<PathBuf>,
-    tls: Option<Mode>,
-    ca_file: Option<PathBuf>,
+    tls: Option<ConnectionTls>,
+    ca_file: Option<String>,
     #[serde(default)]
     read_only: bool,
     #[serde(default, deserialize_with = "some_duration")]
     connect_timeout: Option<Duration>,
-    max_open: Option<usize>,
+    #[serde(default, deserialize_with = "some_duration")]
+    statement_timeout: Option<Duration>,
+    max_open: Option<u32>,
     #[serde(default, deserialize_with = "some_duration")]
     idle_time: Option<Duration>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    Sqlite,
-    #[serde(alias = "postgres")]
-    Postgresql,
-    #[serde(alias = "mariadb")]
-    Mysql,
-    #[serde(alias = "mssql")]
-    Sqlserver,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Mode {
-    Disable,
-    Prefer,
-    Require,
-    VerifyFull,
 }
 
 impl<'de> Deserialize<'de> for ConnectionSetting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mapping = Mapping::deserialize(deserializer)?;
-        mapping.read().map(Self).map_err(de::Error::custom)
+        mapping.read().map_err(de::Error::custom)
     }
 }
 
 impl Mapping {
-    fn read(self) -> Result<ConnectionConfig, String> {
+    fn read(self) -> Result<ConnectionSetting, String> {
         let kind = match (self.r#type, &self.sqlite) {
-            (None | Some(Kind::Sqlite), Some(path)) => {
-                self.no_server_keys()?;
-                return Ok(ConnectionConfig::Sqlite {
-                    path: path.clone(),
-                    read_only: self.read_only,
-                });
+            (None | Some(ConnectionKind::Sqlite), Some(_)) => ConnectionKind::Sqlite,
+            (Some(ConnectionKind::Sqlite), None) => {
+                return Err("a SQLite connection needs `sqlite`, the path of its file".to_owned());
             }
-            (Some(Kind::Postgresql), None) => ServerKind::PostgreSql,
-            (Some(Kind::Mysql), None) => ServerKind::MySql,
-            (Some(Kind::Sqlserver), None) => ServerKind::SqlServer,
-            (Some(Kind::Sqlite), None) => return Err("a SQLite connection needs `sqlite`, the path of its file".to_owned()),
-            (None, None) => return Err("a connection needs `sqlite`, the path of a file, or `type`: postgresql, mysql, mariadb or sqlserver".to_owned()),
-            (Some(_), Some(_)) => return Err("a connection has either `sqlite` or the `type` of a server, not both".to_owned()),
+            (Some(kind), None) => kind,
+            (None, None) => {
+                return Err("a connection needs `sqlite`, the path of a file, or `type`: postgresql, mysql, mariadb or sqlserver".to_owned());
+            }
+            (Some(_), Some(_)) => {
+                return Err(
+                    "a connection has either `sqlite` or the `type` of a server, not both"
+                        .to_owned(),
+                );
+            }
         };
-        let host = needed(self.host, "host")?;
-        let username = needed(self.username, "username")?;
-        let usual = ServerConfig::new(kind, &host, &username);
-        let tls = Tls {
-            mode: self.tls.map_or(usual.tls.mode, Mode::meaning),
-            ca_file: self.ca_file,
+        if kind == ConnectionKind::Sqlite
+            && (self.password.is_some() || self.password_file.is_some())
+        {
+            return Err("`password` means nothing for a SQLite file".to_owned());
+        }
+        let file = match self.sqlite {
+            Some(file) => Some(absolute(&file)?),
+            None => None,
         };
-        if self.read_only && kind == ServerKind::SqlServer {
-            return Err("SQL Server has no read-only sessions: leave `readOnly` out, and give a `username` that may only read".to_owned());
-        }
-        if tls.ca_file.is_some() && tls.mode != TlsMode::VerifyFull {
-            return Err("`caFile` is of use only with `tls: verifyFull`".to_owned());
-        }
-        Ok(ConnectionConfig::Server(ServerConfig {
+        let settings = ConnectionSettings {
+            description: self.description,
+            job_types: self.job_types,
+            file,
+            host: self.host,
             port: self.port,
             database: self.database,
-            password: password(self.password, self.password_file.as_deref())?,
-            tls,
+            username: self.username,
+            tls: self.tls,
+            ca_file: self.ca_file,
             read_only: self.read_only,
-            connect_timeout: self.connect_timeout.unwrap_or(usual.connect_timeout),
-            max_open: self.max_open.unwrap_or(usual.max_open),
-            idle_time: self.idle_time.unwrap_or(usual.idle_time),
-            ..usual
-        }))
-    }
-
-    fn no_server_keys(&self) -> Result<(), String> {
-        let given = [
-            ("host", self.host.is_some()),
-            ("port", self.port.is_some()),
-            ("database", self.database.is_some()),
-            ("username", self.username.is_some()),
-            ("password", self.password.is_some()),
-            ("passwordFile", self.password_file.is_some()),
-            ("tls", self.tls.is_some()),
-            ("caFile", self.ca_file.is_some()),
-            ("connectTimeout", self.connect_timeout.is_some()),
-            ("maxOpen", self.max_open.is_some()),
-            ("idleTime", self.idle_time.is_some()),
-        ];
-        match given.iter().find(|(_, given)| *given) {
-            Some((key, _)) => Err(format!("`{key}` means nothing for a SQLite file")),
-            None => Ok(()),
-        }
+            connect_timeout_seconds: self.connect_timeout.map(seconds),
+            statement_timeout_seconds: self.statement_timeout.map(seconds),
+            max_open: self.max_open,
+            idle_time_seconds: self.idle_time.map(seconds),
+            ..ConnectionSettings::new(kind)
+        };
+        settings
+            .check()
+            .map_err(|problem| format!("`{}` {}", key(problem.field), problem.reason))?;
+        let password = password(self.password, self.password_file.as_deref())?;
+        Ok(ConnectionSetting { settings, password })
     }
 }
 
-impl Mode {
-    const fn meaning(self) -> TlsMode {
-        match self {
-            Self::Disable => TlsMode::Disable,
-            Self::Prefer => TlsMode::Prefer,
-            Self::Require => TlsMode::Require,
-            Self::VerifyFull => TlsMode::VerifyFull,
+/// How runs open a connection with these settings, which were checked.
+pub(crate) fn opened(
+    settings: &ConnectionSettings,
+    password: Option<Password>,
+) -> ConnectionConfig {
+    let kind = match settings.kind {
+        ConnectionKind::Sqlite => {
+            return ConnectionConfig::Sqlite {
+                path: PathBuf::from(settings.file.as_deref().unwrap_or_default()),
+                read_only: settings.read_only,
+            };
         }
+        ConnectionKind::Postgresql => ServerKind::PostgreSql,
+        ConnectionKind::Mysql => ServerKind::MySql,
+        ConnectionKind::Sqlserver => ServerKind::SqlServer,
+    };
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let usual = ServerConfig::new(kind, &text(&settings.host), &text(&settings.username));
+    let time = |seconds: Option<u64>| seconds.map(Duration::from_secs);
+    ConnectionConfig::Server(ServerConfig {
+        port: settings.port,
+        database: settings.database.clone(),
+        password,
+        tls: Tls {
+            mode: settings.tls.map_or(usual.tls.mode, mode),
+            ca_file: settings.ca_file.as_ref().map(PathBuf::from),
+        },
+        read_only: settings.read_only,
+        connect_timeout: time(settings.connect_timeout_seconds).unwrap_or(usual.connect_timeout),
+        statement_timeout: time(settings.statement_timeout_seconds),
+        max_open: settings
+            .max_open
+            .map_or(usual.max_open, |most| most as usize),
+        idle_time: time(settings.idle_time_seconds).unwrap_or(usual.idle_time),
+        ..usual
+    })
+}
+
+const fn mode(tls: ConnectionTls) -> TlsMode {
+    match tls {
+        ConnectionTls::Disable => TlsMode::Disable,
+        ConnectionTls::Prefer => TlsMode::Prefer,
+        ConnectionTls::Require => TlsMode::Require,
+        ConnectionTls::VerifyFull => TlsMode::VerifyFull,
     }
 }
 
-fn needed(value: Option<String>, key: &str) -> Result<String, String> {
-    let value = value.filter(|value| !value.trim().is_empty());
-    value.ok_or_else(|| format!("a connection to a server needs `{key}`"))
+/// Whole ones, and none is never made of some.
+fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+/// A setting's key in the configuration: `ca_file` is `caFile`.
+fn key(field: &str) -> String {
+    let field = field.strip_suffix("_seconds").unwrap_or(field);
+    let mut words = field.split('_');
+    let mut key = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let (first, rest) = word.split_at(word.len().min(1));
+        key.push_str(&first.to_ascii_uppercase());
+        key.push_str(rest);
+    }
+    key
+}
+
+fn absolute(file: &str) -> Result<String, String> {
+    let path = std::path::absolute(file);
+    let path = path.map_err(|error| format!("`sqlite`: `{file}` is no path: {error}"))?;
+    let text = path.into_os_string().into_string();
+    text.map_err(|_| "`sqlite` is no UTF-8".to_owned())
 }
 
 fn password(text: Option<String>, file: Option<&Path>) -> Result<Option<Password>, String> {
@@ -172,7 +203,7 @@ mod tests {
 
     fn read(text: &str) -> Result<ConnectionConfig, String> {
         serde_yaml::from_str::<ConnectionSetting>(text)
-            .map(|setting| setting.0)
+            .map(|setting| opened(&setting.settings, setting.password))
             .map_err(|error| error.to_string())
     }
 
@@ -222,8 +253,8 @@ mod tests {
     fn what_is_wrong_with_a_connection_is_said() {
         for (text, part) in [
             ("{}", "needs `sqlite`"),
-            ("{type: postgresql, username: u}", "needs `host`"),
-            ("{type: postgresql, host: h}", "needs `username`"),
+            ("{type: postgresql, username: u}", "`host` is missing"),
+            ("{type: postgresql, host: h}", "`username` is missing"),
             ("{type: oracle, host: h}", "oracle"),
             ("{type: mysql, sqlite: /a}", "not both"),
             ("{sqlite: /a, port: 1}", "`port` means nothing"),

@@ -2,10 +2,12 @@
 //! what comes back into an exit code. Never does the work itself.
 
 mod args;
+mod client;
 mod commands;
 mod compose;
 mod config;
 mod connection_setting;
+mod databases;
 mod exit;
 mod logging;
 mod out;

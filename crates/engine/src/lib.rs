@@ -3,6 +3,7 @@
 //! or a process: stores, plugins and capabilities are handed in.
 
 pub mod clock;
+pub mod connections;
 pub mod error;
 pub mod job_types;
 

@@ -8,6 +8,7 @@ use jobcell_model::{JobRef, RunState, Trigger};
 
 use crate::compose::{self, DataFolder};
 use crate::config::Config;
+use crate::databases;
 use crate::exit::{Exit, Failure};
 use crate::out::say;
 use crate::samples::{self, Sample};
@@ -38,7 +39,7 @@ pub(super) fn run(config: &Config) -> Result<Exit, Failure> {
         connections: Default::default(),
         ..config.clone()
     };
-    let job_types = compose::job_types(config, &data)?;
+    let job_types = compose::job_types(config, &data, &databases::configured(config, &data))?;
     let exit = compose::runtime()?.block_on(async {
         let engine = compose::engine(config, job_types, Arc::clone(&store)).await?;
         introduce(&engine);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jobcell_host_process::{Child, Found, Launch, ProcessCapability, Program, Sink};
-use jobcell_host_sql::{SqlCapability, SqlConfig};
+use jobcell_host_sql::ConnectionInfo;
 use jobcell_model::OutputStream;
 use jobcell_plugin_host::{EffectGate, RunLimits, RunScope};
 use serde::Serialize;
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::args::{Doctor, Format};
 use crate::compose::{self, DataFolder};
 use crate::config::Config;
+use crate::databases;
 use crate::exit::{Exit, Failure};
 use crate::out::say;
 
@@ -36,7 +37,7 @@ struct Report {
     connections: Vec<Connection>,
 }
 
-/// A connection that the configuration names.
+/// A connection that is configured or stored.
 #[derive(Serialize)]
 struct Connection {
     name: String,
@@ -66,7 +67,7 @@ pub(crate) fn run(options: &Doctor, config: &Config) -> Result<Exit, Failure> {
         .into_iter()
         .map(|found| runtime.block_on(tool(&process, found)))
         .collect();
-    let connections = runtime.block_on(connections(config));
+    let connections = runtime.block_on(connections(config, &data));
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         data: data.path().display().to_string(),
@@ -118,15 +119,16 @@ fn print(report: &Report) {
     }
 }
 
-/// Opens every connection that the configuration names, all at once.
-async fn connections(config: &Config) -> Vec<Connection> {
-    let named = config.connections.iter();
-    let named = named.map(|(name, setting)| (name.clone(), setting.0.clone()));
-    let sql = SqlCapability::new(SqlConfig {
-        connections: named.collect(),
-    });
+/// Opens every connection that is configured or stored, all at once.
+async fn connections(config: &Config, data: &DataFolder) -> Vec<Connection> {
+    let sql = databases::configured(config, data);
+    databases::lend_stored(config, data, &sql).await;
     let mut checks = JoinSet::new();
-    for info in sql.connections() {
+    // The server's own is made when it is first used.
+    let named = |info: &ConnectionInfo| {
+        info.name != databases::DEFAULT || config.connections.contains_key(&info.name)
+    };
+    for info in sql.connections().into_iter().filter(named) {
         let sql = sql.clone();
         checks.spawn(async move {
             let problem = sql.check(&info.name, PATIENCE).await.err();

@@ -1,5 +1,6 @@
 //! One file for each subcommand. This one only chooses.
 
+mod connection;
 mod demo;
 mod doctor;
 mod run;
@@ -30,6 +31,7 @@ pub(crate) fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Doctor(options) => doctor::run(&options, &config),
         Command::Run(options) => run::run(options, &config),
         Command::Validate(options) => validate::run(&options, &config),
+        Command::Connection(options) => connection::run(options),
         Command::Schedule {
             command: Schedule::Explain(options),
         } => schedule::explain(&options, &config),

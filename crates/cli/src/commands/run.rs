@@ -12,6 +12,7 @@ use super::validate::{read, storeless_engine};
 use crate::args::{Format, Run};
 use crate::compose::{self, DataFolder};
 use crate::config::Config;
+use crate::databases;
 use crate::exit::{Exit, Failure};
 use crate::out::{self, complain, say};
 use crate::parameter;
@@ -26,8 +27,10 @@ pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
         .map_err(|reason| Failure::message(Exit::InvalidJob, format!("{name}: {reason}")))?;
     let data = DataFolder::choose(options.data.folder, config)?;
     data.create()?;
-    let job_types = compose::job_types(config, &data)?;
+    let sql = databases::configured(config, &data);
+    let job_types = compose::job_types(config, &data, &sql)?;
     compose::runtime()?.block_on(async {
+        databases::lend_stored(config, &data, &sql).await;
         let engine = storeless_engine(config, job_types).await?;
         let job = engine.check(&text).await.map_err(|found| {
             let colour = std::io::stderr().is_terminal();

@@ -11,6 +11,7 @@ use super::validate::{read, storeless_engine};
 use crate::args::{Explain, Format};
 use crate::compose::{self, DataFolder};
 use crate::config::Config;
+use crate::databases;
 use crate::exit::{Exit, Failure};
 use crate::problems;
 
@@ -67,7 +68,7 @@ fn of_file(
     let invalid = |reason: String| Failure::message(Exit::InvalidJob, format!("{name}: {reason}"));
     let text = read(file).map_err(invalid)?;
     let data = DataFolder::choose(None, config)?;
-    let job_types = compose::job_types(config, &data)?;
+    let job_types = compose::job_types(config, &data, &databases::configured(config, &data))?;
     let checked = compose::runtime()?.block_on(async {
         let engine = storeless_engine(config, job_types).await?;
         engine.check(&text).await.map_err(|found| {

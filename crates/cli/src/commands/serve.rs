@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jobcell_api::{ApiConfig, Sample};
 use jobcell_engine::Engine;
+use jobcell_engine::connections::Connections;
 use jobcell_store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Serve;
 use crate::compose::{self, DataFolder};
 use crate::config::Config;
+use crate::databases;
 use crate::exit::{Exit, Failure};
 use crate::out::say;
 use crate::samples;
@@ -38,8 +40,11 @@ pub(super) fn run(options: Serve, mut config: Config) -> Result<Exit, Failure> {
     let data = DataFolder::choose(options.data.folder, &config)?;
     data.create()?;
     let store = compose::open_store(&data)?;
-    let job_types = compose::job_types(&config, &data)?;
+    let sql = databases::configured(&config, &data);
+    let job_types = compose::job_types(&config, &data, &sql)?;
     compose::runtime()?.block_on(async {
+        // Before any run can ask for one.
+        let connections = databases::connections(&config, &data, Arc::clone(&store), sql).await?;
         let engine = compose::engine(&config, job_types, Arc::clone(&store)).await?;
         let listener = bind(&config).await?;
         // Before anybody knows that it is there, or a signal could come too early.
@@ -47,7 +52,8 @@ pub(super) fn run(options: Serve, mut config: Config) -> Result<Exit, Failure> {
             Failure::context(Exit::Internal, error, "signals can't be listened for")
         })?;
         announce(&listener, &data)?;
-        serve(listener, engine, store, &config, signals).await
+        let api = api_config(&config, connections);
+        serve(listener, engine, store, &config, api, signals).await
     })
 }
 
@@ -82,10 +88,11 @@ async fn serve(
     engine: Engine,
     store: Arc<dyn Store>,
     config: &Config,
+    api: ApiConfig,
     mut signals: Signals,
 ) -> Result<Exit, Failure> {
     let stop = CancellationToken::new();
-    let router = jobcell_api::router(engine.clone(), api_config(config));
+    let router = jobcell_api::router(engine.clone(), api);
     // Requests that wait for a run last as long as the run may.
     let drain = config
         .shutdown_grace
@@ -146,7 +153,7 @@ async fn hurry(engine: Engine, stop_grace: Duration, mut signals: Signals) {
     std::process::exit(Exit::Cancelled as i32);
 }
 
-fn api_config(config: &Config) -> ApiConfig {
+fn api_config(config: &Config, connections: Connections) -> ApiConfig {
     let samples = samples::ALL.iter();
     // The address that it listens on is always a name of its own.
     let own = match config.listen.ip() {
@@ -165,6 +172,7 @@ fn api_config(config: &Config) -> ApiConfig {
                 yaml: sample.yaml.to_owned(),
             })
             .collect(),
+        connections: Some(connections),
         ..ApiConfig::default()
     }
 }

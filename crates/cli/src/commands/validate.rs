@@ -10,6 +10,7 @@ use jobcell_store::RedbStore;
 use crate::args::{Format, Validate};
 use crate::compose::{self, DataFolder};
 use crate::config::Config;
+use crate::databases;
 use crate::exit::{Exit, Failure};
 use crate::out::say;
 use crate::problems;
@@ -20,7 +21,7 @@ const LARGEST: u64 = 1 << 20;
 pub(super) fn run(options: &Validate, config: &Config) -> Result<Exit, Failure> {
     let runtime = compose::runtime()?;
     let data = DataFolder::choose(None, config)?;
-    let job_types = compose::job_types(config, &data)?;
+    let job_types = compose::job_types(config, &data, &databases::configured(config, &data))?;
     runtime.block_on(async {
         let engine = storeless_engine(config, job_types).await?;
         let mut exit = Exit::Success;
