@@ -8,6 +8,7 @@
 
 mod harness;
 
+mod artifacts;
 mod command_line;
 mod commands;
 mod commit_points;

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use crate::Api;
 use crate::body::{JsonObject, OptionalBody};
 use crate::error::ApiError;
-use crate::extract::{ConnectionPath, shortened};
+use crate::extract::{ConnectionPath, percent_encoded, shortened};
 use crate::jobs::ACTOR;
 use crate::members::kind;
 use crate::views::{Reply, Timestamp, VERSION};
@@ -293,16 +293,7 @@ fn settings(members: Map<String, Value>) -> Result<ConnectionSettings, ApiError>
 }
 
 fn location(name: &str) -> String {
-    let mut path = "/api/v2/connections/".to_owned();
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                path.push(byte.into());
-            }
-            byte => path.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    path
+    format!("/api/v2/connections/{}", percent_encoded(name))
 }
 
 fn bad(name: &'static str, error: &str) -> ApiError {

@@ -2,6 +2,7 @@
 //! Never decides whether a job may run, never names a database file or a
 //! plugin: all it does is ask the engine and put the answer into JSON.
 
+mod artifacts;
 mod body;
 mod connections;
 mod error;
@@ -142,6 +143,7 @@ pub fn router(engine: Engine, config: ApiConfig) -> Router {
         .merge(history::routes())
         .merge(executions::routes())
         .merge(stream::routes())
+        .merge(artifacts::routes())
         .merge(connections::routes())
         .merge(job_types::routes())
         .merge(health::routes());

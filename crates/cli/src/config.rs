@@ -123,6 +123,7 @@ pub(crate) struct Limits {
     open_files: Option<u64>,
     #[serde(deserialize_with = "some_duration")]
     stop_grace: Option<Duration>,
+    artifact_bytes: Option<ByteSize>,
     sql_rows: Option<u64>,
     sql_bytes: Option<ByteSize>,
     sql_connections: Option<u32>,
@@ -219,6 +220,9 @@ impl Limits {
             open_files: self.open_files.map(Bound::of_admin),
             stop_grace: self.stop_grace.unwrap_or(usual.stop_grace),
             sql_rows: self.sql_rows.unwrap_or(usual.sql_rows),
+            artifact_bytes: self
+                .artifact_bytes
+                .map_or(usual.artifact_bytes, |size| size.as_u64()),
             sql_bytes: self.sql_bytes.map_or(usual.sql_bytes, |size| size.as_u64()),
             sql_connections: self.sql_connections.unwrap_or(usual.sql_connections),
         }
@@ -263,7 +267,8 @@ mod tests {
         let text = "guestMemory: 1 MiB\ncomputeTime: 2s\nhostCalls: 3\noutputHead: 4 B\n\
             outputTail: 5 B\nlogLine: 6 B\nsteps: 7\nstepDetails: 8 B\nprocesses: 9\n\
             processTree: 14\nprocessMemory: 15 B\nprocessCpuTime: 16s\nopenFiles: 17\n\
-            stopGrace: 10s\nsqlRows: 11\nsqlBytes: 12 B\nsqlConnections: 13\n";
+            stopGrace: 10s\nsqlRows: 11\nsqlBytes: 12 B\nsqlConnections: 13\n\
+            artifactBytes: 18 B\n";
         let limits: Limits = serde_yaml::from_str(text).unwrap();
         let expected = RunLimits {
             guest_memory: 1 << 20,
@@ -281,6 +286,7 @@ mod tests {
             open_files: Some(Bound::of_admin(17)),
             stop_grace: Duration::from_secs(10),
             sql_rows: 11,
+            artifact_bytes: 18,
             sql_bytes: 12,
             sql_connections: 13,
         };

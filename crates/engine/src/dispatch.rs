@@ -241,6 +241,7 @@ async fn close_one(shared: &Shared, execution: Execution) -> Result<(), StorageE
     let finish = Finish {
         execution,
         output: RunOutput::default(),
+        artifacts: Arc::default(),
         then: brought.runs.clone(),
     };
     match shared.store.finish_run(finish).await {

@@ -75,13 +75,18 @@ pub(crate) async fn recorded(
         drop(admitted.send(result));
         accepted
     };
-    let (accepted, report) = tokio::join!(admission, job.plugin.run(request));
+    let (accepted, mut report) = tokio::join!(admission, job.plugin.run(request));
     if !accepted {
         return;
     }
     let output = report.output.clone();
+    let artifacts = Arc::new(std::mem::take(&mut report.artifacts));
     let execution = finish_record(&shared, &job, execution, report, started, &live);
-    let outcome = RunOutcome { execution, output };
+    let outcome = RunOutcome {
+        execution,
+        output,
+        artifacts,
+    };
     finish::record(&shared, &job, &live, outcome, finished).await;
 }
 
@@ -437,6 +442,7 @@ fn missing_plugin(job_type: &str) -> RunReport {
         steps: Vec::new(),
         output: Default::default(),
         output_summary: OutputSummary::default(),
+        artifacts: Vec::new(),
         cost: Default::default(),
     }
 }

@@ -91,6 +91,7 @@ async fn write(
     let finish = Finish {
         execution: outcome.execution.clone(),
         output: outcome.output.clone(),
+        artifacts: Arc::clone(&outcome.artifacts),
         then: brought.runs.clone(),
     };
     shared.store.finish_run(finish).await

@@ -95,6 +95,7 @@ async fn close(shared: Arc<Shared>, mut execution: Execution) -> Result<(), Stor
     let finish = Finish {
         execution,
         output: RunOutput::default(),
+        artifacts: Arc::default(),
         then: brought.runs.clone(),
     };
     match shared.store.finish_run(finish).await {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use jobcell_model::plan::{Firing, Span};
 
 use jobcell_model::{
-    Execution, ExecutionId, JobId, JobRef, Parameter, RunOutput, RunState, Trigger,
+    Artifact, Execution, ExecutionId, JobId, JobRef, Parameter, RunOutput, RunState, Trigger,
 };
 use jobcell_plugin_host::{RunObserver, RunReport};
 use tokio::sync::oneshot;
@@ -49,6 +49,8 @@ pub struct RunOutcome {
     pub execution: Execution,
     /// What it wrote.
     pub output: RunOutput,
+    /// The files that it left.
+    pub artifacts: Arc<Vec<Artifact>>,
 }
 
 impl StartedRun {

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod schedule;
 pub mod spec;
 
+mod artifact;
 mod configuration;
 mod document;
 mod durations;
@@ -35,6 +36,7 @@ mod values;
 mod wording;
 mod yaml;
 
+pub use artifact::{Artifact, ArtifactInfo, bad_artifact_name, is_media_type};
 pub use connection::{
     ConnectionKind, ConnectionRecord, ConnectionSettings, ConnectionTls, Sealed, SettingProblem,
     check_connection_name,

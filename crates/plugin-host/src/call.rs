@@ -64,6 +64,7 @@ pub(crate) async fn run(parts: &PluginParts, request: RunRequest) -> RunReport {
         steps,
         output,
         output_summary,
+        artifacts: state.artifacts.take(),
         cost: ended.cost,
     }
 }

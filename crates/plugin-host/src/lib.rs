@@ -10,6 +10,7 @@ pub mod output;
 pub mod report;
 pub mod scope;
 
+mod artifacts;
 mod ask;
 mod call;
 mod description;

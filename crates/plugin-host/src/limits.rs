@@ -68,6 +68,8 @@ pub struct RunLimits {
     /// How long a process group has between being asked to end and being
     /// killed, and a plugin between a stop and its end (5 s).
     pub stop_grace: Duration,
+    /// The files that a run leaves, in bytes together (16 MiB).
+    pub artifact_bytes: u64,
     /// Rows of one SQL result (10,000).
     pub sql_rows: u64,
     /// Bytes of one SQL result (16 MiB).
@@ -93,6 +95,7 @@ impl Default for RunLimits {
             process_cpu_time: None,
             open_files: None,
             stop_grace: Duration::from_secs(5),
+            artifact_bytes: 16 << 20,
             sql_rows: 10_000,
             sql_bytes: 16 << 20,
             sql_connections: 8,

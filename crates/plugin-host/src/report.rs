@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobcell_model::{OutputSummary, RunOutput, StepResult};
+use jobcell_model::{Artifact, OutputSummary, RunOutput, StepResult};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::RunLimits;
@@ -107,6 +107,8 @@ pub struct RunReport {
     pub output: RunOutput,
     /// How much that was.
     pub output_summary: OutputSummary,
+    /// The files that it left.
+    pub artifacts: Vec<Artifact>,
     /// What it used.
     pub cost: Cost,
 }
@@ -119,6 +121,7 @@ impl RunReport {
             steps: Vec::new(),
             output: RunOutput::default(),
             output_summary: OutputSummary::default(),
+            artifacts: Vec::new(),
             cost: Cost::default(),
         }
     }

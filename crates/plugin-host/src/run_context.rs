@@ -4,7 +4,10 @@
 use jobcell_model::{OutputStream, StepStatus};
 use wasmtime::component::{HasData, Linker, Resource};
 
-use crate::bindings::run_context::{self, Host, HostStep, Level, Parameter, Step};
+use crate::artifacts::ArtifactError;
+use crate::bindings::run_context::{
+    self, Artifact, Host, HostArtifact, HostStep, Level, Parameter, Step,
+};
 use crate::bindings::types::{self, Attribute, Failure};
 use crate::capability::RunState;
 use crate::failure::{codes, invalid, limit};
@@ -116,6 +119,52 @@ impl HostStep for RunState {
             scope.output().step(result);
         }
         Ok(())
+    }
+}
+
+impl HostArtifact for RunState {
+    fn create(
+        &mut self,
+        name: String,
+        media_type: String,
+    ) -> wasmtime::Result<Result<Resource<Artifact>, Failure>> {
+        let created = self.artifacts.create(&name, &media_type);
+        Ok(created.map(Resource::new_own).map_err(artifact_failure))
+    }
+
+    fn write(
+        &mut self,
+        artifact: Resource<Artifact>,
+        bytes: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), Failure>> {
+        let written = self.artifacts.write(artifact.rep(), &bytes);
+        Ok(written.map_err(artifact_failure))
+    }
+
+    fn finish(&mut self, artifact: Resource<Artifact>) -> wasmtime::Result<Result<(), Failure>> {
+        let finished = self.artifacts.finish(artifact.rep());
+        Ok(finished.map_err(artifact_failure))
+    }
+
+    fn drop(&mut self, _: Resource<Artifact>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+fn artifact_failure(error: ArtifactError) -> Failure {
+    match error {
+        ArtifactError::TooMany(most) => limit(
+            "artifacts",
+            format!("{most} artifacts"),
+            "limits.artifactBytes",
+        ),
+        ArtifactError::TooLarge(most) => limit(
+            "artifact_bytes",
+            format!("{most} bytes"),
+            "limits.artifactBytes",
+        ),
+        ArtifactError::Wrong(reason) => invalid("artifact", reason),
+        ArtifactError::Ended => invalid(codes::MISUSE, "the artifact was finished already"),
     }
 }
 

@@ -8,6 +8,7 @@ use wasmtime::UpdateDeadline;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::artifacts::Artifacts;
 use crate::capability::{Capability, CapabilityRun};
 use crate::limiter::MemoryLimiter;
 use crate::meter::Meter;
@@ -40,6 +41,7 @@ pub struct RunState {
     pub(crate) capabilities: Vec<Box<dyn CapabilityRun>>,
     pub(crate) parameters: Vec<(String, serde_json::Value)>,
     pub(crate) steps: Steps,
+    pub(crate) artifacts: Artifacts,
     pub(crate) limiter: MemoryLimiter,
     pub(crate) meter: Arc<Meter>,
     pub(crate) table: ResourceTable,
@@ -65,6 +67,7 @@ impl RunState {
                 .collect(),
             parameters,
             steps: Steps::new(scope.limits()),
+            artifacts: Artifacts::new(scope.limits().artifact_bytes),
             limiter: MemoryLimiter::new(scope.limits().guest_memory),
             meter: Meter::new(),
             table,

@@ -11,6 +11,7 @@
 #[cfg(test)]
 extern crate self as jobcell_store;
 
+mod artifacts;
 mod codec;
 mod connections;
 mod due;

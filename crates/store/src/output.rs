@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::tables::{Snapshot, WriteTables, run_piece};
 
 /// The most bytes of a piece before it is compressed.
-const PIECE: usize = 256 * 1024;
+pub(crate) const PIECE: usize = 256 * 1024;
 /// Pieces below this are stored as they are.
 const WORTH_COMPRESSING: usize = 1024;
 /// Output above this is encoded on a thread that may be busy for a while.
@@ -121,7 +121,8 @@ fn decode(encoded: &[u8]) -> Result<RunOutput, StorageError> {
     })
 }
 
-fn pack(piece: &[u8]) -> Result<Vec<u8>, StorageError> {
+/// A piece as a row.
+pub(crate) fn pack(piece: &[u8]) -> Result<Vec<u8>, StorageError> {
     let length = u32::try_from(piece.len()).expect("a piece has at most 256 KiB");
     let compressed = if piece.len() < WORTH_COMPRESSING {
         None
@@ -140,7 +141,8 @@ fn pack(piece: &[u8]) -> Result<Vec<u8>, StorageError> {
     Ok(row)
 }
 
-fn unpack(row: &[u8], into: &mut Vec<u8>) -> Result<(), StorageError> {
+/// Adds the piece in a row.
+pub(crate) fn unpack(row: &[u8], into: &mut Vec<u8>) -> Result<(), StorageError> {
     let rest = codec::after_edition("run's output", row)?;
     let broken = || corrupt("run's output", "a piece ends too early");
     let (how, rest) = rest.split_first().ok_or_else(broken)?;

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobcell_model::{
-    ConnectionRecord, Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob,
+    Artifact, ArtifactInfo, ConnectionRecord, Execution, ExecutionId, JobId, JobRecord, JobRef,
+    RunOutput, StoredJob,
 };
 use redb::DatabaseError;
 
+use crate::artifacts;
 use crate::connections::{self, DeleteConnection, PutConnection};
 use crate::due::{self, ClaimFiring, Replan, SetBasis};
 use crate::error::{
@@ -312,6 +314,24 @@ impl Store for RedbStore {
 
     async fn open_executions(&self) -> Result<Vec<Execution>, StorageError> {
         self.read("listing runs that go on", runs::open).await
+    }
+
+    async fn artifacts(&self, id: ExecutionId) -> Result<Vec<ArtifactInfo>, StorageError> {
+        self.read("listing a run's artifacts", |snapshot| {
+            artifacts::list(snapshot, id)
+        })
+        .await
+    }
+
+    async fn artifact(
+        &self,
+        id: ExecutionId,
+        name: &str,
+    ) -> Result<Option<Artifact>, StorageError> {
+        self.read("reading an artifact", |snapshot| {
+            artifacts::find(snapshot, id, name)
+        })
+        .await
     }
 
     async fn put_connection(

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use jobcell_model::{Execution, ExecutionId, JobId, RunOutput, RunState};
 use redb::ReadableTable;
 
+use crate::artifacts::EncodedArtifacts;
 use crate::error::{AdmitError, FinishError, StorageError};
 use crate::failure::Failure;
 use crate::jobs;
@@ -93,6 +94,7 @@ pub(crate) struct FinishRun {
     execution: Execution,
     row: Vec<u8>,
     output: EncodedOutput,
+    artifacts: EncodedArtifacts,
     then: Vec<NewRun>,
 }
 
@@ -100,10 +102,12 @@ impl FinishRun {
     pub(crate) async fn new(finish: Finish) -> Result<Self, StorageError> {
         let row = rows::encode_execution(&finish.execution)?;
         let output = EncodedOutput::new(finish.output).await?;
+        let artifacts = EncodedArtifacts::new(finish.artifacts).await?;
         Ok(Self {
             execution: finish.execution,
             row,
             output,
+            artifacts,
             then: finish.then,
         })
     }
@@ -194,6 +198,7 @@ impl Operation for FinishRun {
                 .insert(job_id.as_bytes(), figures.as_slice())?;
         }
         self.output.store(execution_id, tables)?;
+        self.artifacts.store(execution_id, tables)?;
         let mut made = NewRuns::default();
         for new in &self.then {
             pending::add::<Stop<_>>(tables, new, &mut made)?;

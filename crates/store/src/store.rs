@@ -4,11 +4,13 @@
 //!
 //! A write that returned `Ok` is durable: it survives `kill -9` and power loss.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobcell_model::{
-    After, AfterOutcome, ConnectionRecord, Execution, ExecutionId, JobId, JobRecord, JobRef,
-    RunOutput, StoredJob,
+    After, AfterOutcome, Artifact, ArtifactInfo, ConnectionRecord, Execution, ExecutionId, JobId,
+    JobRecord, JobRef, RunOutput, StoredJob,
 };
 
 use crate::error::{
@@ -79,6 +81,8 @@ pub struct Finish {
     pub execution: Execution,
     /// What it wrote.
     pub output: RunOutput,
+    /// The files that it left.
+    pub artifacts: Arc<Vec<Artifact>>,
     /// Runs that wait because of its end: a retry, or those of other jobs;
     /// recorded with it.
     pub then: Vec<NewRun>,
@@ -269,6 +273,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Runs that have started and not ended, oldest first.
     async fn open_executions(&self) -> Result<Vec<Execution>, StorageError>;
+
+    /// The files that a run left, in the order in which it began them.
+    async fn artifacts(&self, id: ExecutionId) -> Result<Vec<ArtifactInfo>, StorageError>;
+
+    /// The file of this name that a run left.
+    async fn artifact(&self, id: ExecutionId, name: &str)
+    -> Result<Option<Artifact>, StorageError>;
 
     /// Adds a connection, or replaces the one of its name that is still at
     /// this revision.

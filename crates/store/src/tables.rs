@@ -68,11 +68,14 @@ pub(crate) const OUTPUT: TableDefinition<'_, RunPiece, &[u8]> =
 /// A connection's name to its row.
 pub(crate) const CONNECTIONS: TableDefinition<'_, &str, &[u8]> =
     TableDefinition::new("connections");
+/// The files that runs left: heads, each followed by its pieces.
+pub(crate) const ARTIFACTS: TableDefinition<'_, RunPiece, &[u8]> =
+    TableDefinition::new("execution_artifacts");
 /// What is known of the store itself.
 pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
 /// How many tables there are.
-pub(crate) const TABLES: usize = 18;
+pub(crate) const TABLES: usize = 19;
 
 /// A method for each table, which opens it when it is first asked for.
 macro_rules! write_tables {
@@ -123,6 +126,7 @@ write_tables! {
     followers: &'static [u8], &'static [u8] = FOLLOWERS;
     predecessors: Id, &'static [u8] = PREDECESSORS;
     connections: &'static str, &'static [u8] = CONNECTIONS;
+    artifacts: RunPiece, &'static [u8] = ARTIFACTS;
     meta: &'static str, &'static [u8] = META;
 }
 
@@ -221,6 +225,10 @@ impl Snapshot {
         &self,
     ) -> Result<ReadOnlyTable<&'static str, &'static [u8]>, Failure> {
         Ok(self.0.open_table(CONNECTIONS)?)
+    }
+
+    pub(crate) fn artifacts(&self) -> Result<ReadOnlyTable<RunPiece, &'static [u8]>, Failure> {
+        Ok(self.0.open_table(ARTIFACTS)?)
     }
 
     pub(crate) fn meta(&self) -> Result<ReadOnlyTable<&'static str, &'static [u8]>, Failure> {

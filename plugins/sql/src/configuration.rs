@@ -23,6 +23,7 @@ pub(crate) struct Configuration {
     pub(crate) isolation_level: Option<Isolation>,
     #[serde(default)]
     pub(crate) output_format: Format,
+    pub(crate) output_file: Option<String>,
 }
 
 /// What happens after a statement that failed.
@@ -87,6 +88,15 @@ pub(crate) const SCHEMA: &str = r#"{
       "description": "How results are written to the output: `table` for people; `json`, one document with every result; `csv`, by RFC 4180, with an empty line between results. With the last two, all else goes to the log.",
       "enum": ["table", "json", "csv"],
       "default": "table"
+    },
+    "outputFile": {
+      "title": "Output file",
+      "description": "A file by this name is kept with the run and holds its results in the `outputFormat`, `json` or `csv`; the output then shows tables for people.",
+      "type": "string",
+      "minLength": 1,
+      "maxLength": 100,
+      "pattern": "^[^\\\\/:*?\"<>|\\x00-\\x1f. ]([^\\\\/:*?\"<>|\\x00-\\x1f]*[^\\\\/:*?\"<>|\\x00-\\x1f. ])?$",
+      "examples": ["report.csv"]
     }
   },
   "additionalProperties": true
@@ -116,6 +126,17 @@ pub(crate) fn check(configuration: &str) -> Vec<Problem> {
             )];
         }
     };
+    if configuration.output_file.is_some() && configuration.output_format == Format::Table {
+        let message = "`outputFile` holds results for programs: set `outputFormat: csv` or `json`";
+        let found = problem(
+            Severity::Error,
+            "/outputFile",
+            None,
+            message.to_owned(),
+            None,
+        );
+        return vec![found];
+    }
     // The connection's dialect is not known before the job runs: what one of
     // them can read may be right.
     let read = Dialect::ALL.map(|dialect| split(&configuration.query, dialect));

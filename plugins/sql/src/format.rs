@@ -30,6 +30,17 @@ pub(crate) struct Writer {
     rows: Option<u64>,
 }
 
+impl Format {
+    /// What a file of it is (RFC 8259, RFC 4180).
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Table => "text/plain; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8",
+        }
+    }
+}
+
 impl Writer {
     pub(crate) const fn new(format: Format) -> Self {
         Self {

@@ -6,6 +6,7 @@ mod details;
 mod failure;
 mod format;
 mod outcome;
+mod output;
 mod run;
 mod table;
 mod transaction;

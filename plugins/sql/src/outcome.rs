@@ -1,12 +1,11 @@
 //! What came of one statement: its results and the server's messages, taken
 //! from a cursor and shown to people and programs. Never runs anything.
 
-use jobcell_plugin_sdk::run_context;
 use jobcell_plugin_sdk::sql::{Column, Cursor, Message, Summary, Value};
-use jobcell_plugin_sdk::types::{Failure, LimitReached, OutputStream};
+use jobcell_plugin_sdk::types::{Failure, LimitReached};
 
 use crate::details::Details;
-use crate::format::Writer;
+use crate::output::Output;
 use crate::{table, value};
 
 /// Rows of one result that the output shows.
@@ -47,10 +46,10 @@ impl Outcome {
         &mut self,
         cursor: &Cursor,
         number: usize,
-        writer: &mut Writer,
+        output: &mut Output,
     ) -> Result<(), Failure> {
         loop {
-            let found = take_result(cursor, number, writer)?;
+            let found = take_result(cursor, number, output)?;
             if self.results.len() < RESULTS {
                 self.results.push(found);
             } else {
@@ -119,14 +118,14 @@ impl Outcome {
 }
 
 /// The present result of a cursor, to its end; each page is written as it comes.
-fn take_result(cursor: &Cursor, number: usize, writer: &mut Writer) -> Result<Found, Failure> {
+fn take_result(cursor: &Cursor, number: usize, output: &mut Output) -> Result<Found, Failure> {
     let columns = cursor.columns();
-    put(&writer.begin(number, &columns));
+    output.begin(number, &columns);
     let mut rows = Vec::new();
     let limit = loop {
         match cursor.next_page(PAGE) {
             Ok(page) => {
-                put(&writer.rows(&page.rows));
+                output.rows(&page.rows);
                 let room = SHOWN - rows.len();
                 rows.extend(page.rows.into_iter().take(room));
                 if page.last {
@@ -138,20 +137,13 @@ fn take_result(cursor: &Cursor, number: usize, writer: &mut Writer) -> Result<Fo
         }
     };
     let summary = cursor.summary();
-    put(&writer.end(&summary, limit.is_some()));
+    output.end(&summary, limit.is_some());
     Ok(Found {
         columns,
         rows,
         summary,
         limit,
     })
-}
-
-/// Writes to the run's standard output.
-pub(crate) fn put(text: &str) {
-    if !text.is_empty() {
-        run_context::write(OutputStream::Stdout, text.as_bytes());
-    }
 }
 
 impl Found {

@@ -11,8 +11,8 @@ use jobcell_plugin_sdk::types::{Failure, OutputStream};
 use crate::configuration::{Configuration, OnError};
 use crate::details::Details;
 use crate::failure;
-use crate::format::Writer;
-use crate::outcome::{Outcome, put};
+use crate::outcome::Outcome;
+use crate::output::{Output, put};
 use crate::transaction::{self, Transaction};
 use crate::value::{from_json, line};
 use jobcell_sql_text::{Dialect, Statement, split};
@@ -45,12 +45,11 @@ pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> 
         begun: None,
         failed: None,
         failures: 0,
-        writer: Writer::new(configuration.output_format),
+        output: Output::of(configuration)?,
     };
     if run.mode == Transaction::Single {
         run.begin()?;
     }
-    put(run.writer.start());
     for (index, statement) in statements.iter().enumerate() {
         if let Err(failure) = run.step(index + 1, statement) {
             run.note(index + 1, statement, failure);
@@ -58,7 +57,7 @@ pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> 
             if stop || run.failed.as_ref().is_some_and(failure::ends_run) {
                 let skipped = skip(&statements[index + 1..], index + 1);
                 if let Err(failure) = skipped {
-                    put(run.writer.finish());
+                    drop(run.output.finish());
                     return Err(failure);
                 }
                 break;
@@ -85,7 +84,7 @@ struct Run {
     /// The first failure, and how many there were.
     failed: Option<Failure>,
     failures: usize,
-    writer: Writer,
+    output: Output,
 }
 
 impl Run {
@@ -105,7 +104,7 @@ impl Run {
                 report(&step, details)
             }
             Err(failure) => {
-                put(self.writer.fail());
+                self.output.fail();
                 details.add_error(&failure, place(statement, &failure));
                 // The statement's own failure says more than this one could.
                 let _ = step.finish(StepStatus::Failed, &details.into_json());
@@ -117,7 +116,7 @@ impl Run {
     /// What people read of a statement: on standard output, or in the run's log
     /// where the output is for programs.
     fn tell(&self, outcome: &Outcome, name: &str, elapsed: Duration) {
-        let for_programs = self.writer.is_for_programs();
+        let for_programs = self.output.is_for_programs();
         let heading = (for_programs || !self.alone).then_some(name);
         let ms = elapsed.as_secs_f64() * 1000.0;
         let text = outcome.text(heading, ms, !for_programs);
@@ -229,7 +228,7 @@ impl Run {
                 prepared.bind(name, &self.parameter(name)?)?;
             }
             let cursor = prepared.execute()?;
-            outcome.take(&cursor, number, &mut self.writer)?;
+            outcome.take(&cursor, number, &mut self.output)?;
         }
         Ok(outcome.finish())
     }
@@ -282,7 +281,10 @@ impl Run {
 
     fn end(mut self, statements: usize) -> Result<Completion, Failure> {
         self.settle();
-        put(self.writer.finish());
+        let finished = self.output.finish();
+        if self.failed.is_none() {
+            self.failed = finished.err();
+        }
         let open = self.begun.map(|(number, line)| {
             format!("the transaction begun in statement {number} (line {line}) was still open at the end, so its changes are rolled back; end it with COMMIT to keep them")
         });

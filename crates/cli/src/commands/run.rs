@@ -1,10 +1,11 @@
 //! `jobcell run FILE`: carries out one job now. Records nothing.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jobcell_model::{OutputStream, StepResult};
+use jobcell_model::{Artifact, OutputStream, StepResult};
 use jobcell_plugin_host::{RunEnd, RunFailure, RunObserver, RunReport};
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +55,7 @@ pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
             .run_unrecorded(&job, &parameters, cancel, observer)
             .await;
         canceller.abort();
+        keep(&report.artifacts, options.artifacts.as_deref())?;
         let seconds = started.elapsed().as_secs_f64();
         match options.format {
             Format::Text => print_end(&report, seconds, spec.timeout),
@@ -61,6 +63,28 @@ pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
         }
         Ok(exit(&report.end))
     })
+}
+
+/// Writes the files that a run left, and never over one that is there.
+fn keep(artifacts: &[Artifact], folder: Option<&Path>) -> Result<(), Failure> {
+    for artifact in artifacts {
+        let (name, size) = (&artifact.name, artifact.bytes.len());
+        let Some(folder) = folder else {
+            complain!(
+                "jobcell: the artifact {name} ({size} bytes) is not kept; --artifacts names a folder for it"
+            );
+            continue;
+        };
+        let file = folder.join(name);
+        let written = std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::File::create_new(&file))
+            .and_then(|mut open| open.write_all(&artifact.bytes));
+        written.map_err(|error| {
+            let doing = format!("the artifact can't be written to {}", file.display());
+            Failure::context(Exit::Unavailable, error, doing)
+        })?;
+    }
+    Ok(())
 }
 
 fn signals_failed(error: std::io::Error) -> Failure {
@@ -136,6 +160,7 @@ fn print_end(report: &RunReport, seconds: f64, timeout: Duration) {
 
 fn print_json(report: &RunReport, seconds: f64, timeout: Duration) {
     let (status, return_code, failure) = ended(&report.end, timeout);
+    let artifacts: Vec<_> = report.artifacts.iter().map(Artifact::info).collect();
     let answer = serde_json::json!({
         "success": status == "success",
         "status": status,
@@ -144,6 +169,7 @@ fn print_json(report: &RunReport, seconds: f64, timeout: Duration) {
         "error": failure.as_ref().map(|failure| &failure.message),
         "error_code": failure.as_ref().map(|failure| &failure.code),
         "output": report.output.text(),
+        "artifacts": artifacts,
         "step_results": report.steps,
         "cpu_time_seconds": report.cost.cpu_time.as_secs_f64(),
     });

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobcell_model::{
-    ConnectionRecord, Execution, ExecutionId, JobId, JobRecord, JobRef, RunOutput, StoredJob,
+    Artifact, ArtifactInfo, ConnectionRecord, Execution, ExecutionId, JobId, JobRecord, JobRef,
+    RunOutput, StoredJob,
 };
 use jobcell_store::{
     AdmitError, ClaimError, CommitMetrics, CreateJobError, DueFiring, Finish, FinishError,
@@ -315,6 +316,20 @@ impl Store for TestStore {
     async fn open_executions(&self) -> Result<Vec<Execution>, StorageError> {
         self.alive()?;
         self.inner.open_executions().await
+    }
+
+    async fn artifacts(&self, id: ExecutionId) -> Result<Vec<ArtifactInfo>, StorageError> {
+        self.alive()?;
+        self.inner.artifacts(id).await
+    }
+
+    async fn artifact(
+        &self,
+        id: ExecutionId,
+        name: &str,
+    ) -> Result<Option<Artifact>, StorageError> {
+        self.alive()?;
+        self.inner.artifact(id, name).await
     }
 
     async fn put_connection(

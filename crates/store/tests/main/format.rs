@@ -116,6 +116,7 @@ fn full_finish(run: Execution) -> Finish {
     ];
     Finish {
         execution,
+        artifacts: Default::default(),
         output: RunOutput { chunks },
         then: Vec::new(),
     }

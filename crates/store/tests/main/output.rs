@@ -153,3 +153,45 @@ proptest! {
         prop_assert_eq!(got, Some(output));
     }
 }
+
+#[tokio::test]
+async fn the_files_that_a_run_left_are_there_with_its_end() {
+    use jobcell_model::Artifact;
+    let artifact = |name: &str, length: usize, complete| Artifact {
+        name: name.to_owned(),
+        media_type: "text/csv".to_owned(),
+        complete,
+        // Not all alike, and more than one piece.
+        bytes: (0..length).map(|at| (at / 7 % 251) as u8).collect(),
+    };
+    let left = vec![
+        artifact("empty.csv", 0, true),
+        artifact("large.csv", 3 << 20, false),
+        artifact("small.csv", 10, true),
+    ];
+    let store = jobcell_store::RedbStore::in_memory().unwrap();
+    let job = crate::support::job("files");
+    store
+        .create_job(job.clone(), jobcell_store::JobTriggers::default())
+        .await
+        .unwrap();
+    let run = crate::support::run_of(&job);
+    store
+        .admit_run(crate::support::admission(&run, 1))
+        .await
+        .unwrap();
+    let id = run.execution_id;
+    assert!(store.artifacts(id).await.unwrap().is_empty());
+    let finish = jobcell_store::Finish {
+        artifacts: std::sync::Arc::new(left.clone()),
+        ..crate::support::finish(&run, jobcell_model::RunState::Success, b"")
+    };
+    store.finish_run(finish).await.unwrap();
+    let infos: Vec<_> = left.iter().map(Artifact::info).collect();
+    assert_eq!(store.artifacts(id).await.unwrap(), infos);
+    for artifact in left {
+        let found = store.artifact(id, &artifact.name).await.unwrap();
+        assert_eq!(found, Some(artifact));
+    }
+    assert_eq!(store.artifact(id, "other.csv").await.unwrap(), None);
+}

@@ -101,6 +101,7 @@ pub(crate) fn finish(run: &Execution, status: RunState, wrote: &[u8]) -> Finish 
     };
     Finish {
         execution,
+        artifacts: Default::default(),
         output: RunOutput {
             chunks: vec![chunk],
         },
