@@ -75,9 +75,9 @@ impl Meter {
         }
     }
 
-    /// Counts what a process used in the end, and gives it back with what was
-    /// seen besides.
-    pub(crate) fn ended(&self, child: usize, usage: Usage) -> Usage {
+    /// Counts what a process used in the end, and what the kernel refused it,
+    /// and gives it back with what was seen besides.
+    pub(crate) fn ended(&self, child: usize, usage: Usage, refused: Option<Cap>) -> Usage {
         let peak = {
             let mut children = self.lock();
             let Some(counted) = children.get_mut(child) else {
@@ -91,6 +91,7 @@ impl Meter {
             child,
             Sample {
                 cpu_time: usage.cpu_time,
+                refused,
                 ..Sample::default()
             },
         );

@@ -331,7 +331,7 @@ impl Child {
             wall_time,
             ..end.usage
         };
-        self.usage = self.meter.ended(self.number, usage);
+        self.usage = self.meter.ended(self.number, usage, end.refused);
         self.ended = Some(end.exit);
         if let Some(left) = end.left {
             self.note(&format!("still there after it was killed: {left}"));

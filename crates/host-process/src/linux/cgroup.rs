@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::proc::{self, Process};
-use crate::usage::{Caps, Sample};
+use crate::usage::{Cap, Caps, Sample};
 
 /// Controllers that are asked for where the system has them to give.
 const WANTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
@@ -248,6 +248,9 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 pub(crate) struct Cgroup {
     path: PathBuf,
     folder: File,
+    /// What it was bounded to: what the kernel refuses beyond that is not ours
+    /// to name.
+    caps: Caps,
 }
 
 impl Cgroup {
@@ -261,7 +264,8 @@ impl Cgroup {
             .read(true)
             .custom_flags(libc::O_DIRECTORY | libc::O_PATH)
             .open(&path)?;
-        Ok(Self { path, folder })
+        let caps = Caps::default();
+        Ok(Self { path, folder, caps })
     }
 
     pub(super) fn handle(&self) -> BorrowedFd<'_> {
@@ -270,7 +274,8 @@ impl Cgroup {
 
     /// Has the kernel hold these bounds, as far as it can here. What it can't,
     /// whoever looks at samples holds.
-    pub(super) fn bound(&self, caps: &Caps) {
+    pub(super) fn bound(&mut self, caps: &Caps) {
+        self.caps = *caps;
         let bounds = [
             ("memory.max", caps.memory),
             ("memory.swap.max", caps.memory.map(|_| 0)),
@@ -380,14 +385,21 @@ impl Cgroup {
         Duration::from_micros(used.unwrap_or(0))
     }
 
-    /// Whether the kernel had to hold one of its bounds.
-    fn refused(&self) -> Option<crate::usage::Cap> {
-        use crate::usage::Cap;
-        let count = |file: &str, key: &str| self.file(file).and_then(|text| value(&text, key));
-        if count("memory.events", "oom_kill").unwrap_or(0) > 0 {
+    /// Whether the kernel had to hold one of its bounds. A machine that runs
+    /// out of memory, or a bound further up, is told by the same counters.
+    fn refused(&self) -> Option<Cap> {
+        let counted = |file: &str, key: &str| {
+            let count = self.file(file).and_then(|text| value(&text, key));
+            count.unwrap_or(0) > 0
+        };
+        let met = |key| counted("memory.events", key);
+        if self.caps.memory.is_some() && met("oom") && met("oom_kill") {
             return Some(Cap::Memory);
         }
-        (count("pids.events", "max").unwrap_or(0) > 0).then_some(Cap::Processes)
+        let most = self.caps.processes?;
+        let peak = self.number("pids.peak");
+        let was_full = peak.is_none_or(|peak| peak >= u64::from(most));
+        (was_full && counted("pids.events", "max")).then_some(Cap::Processes)
     }
 
     fn pids(&self) -> Vec<i32> {
@@ -460,41 +472,5 @@ fn value(text: &str, key: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_own_cgroup_is_found_where_it_is_mounted() {
-        let hybrid = "29 28 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        let own = "9:name=systemd:/\n0::/\n";
-        let found = own_folder(hybrid, own);
-        assert_eq!(found, Some("/sys/fs/cgroup/unified/".into()));
-        let unified = "30 1 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n";
-        let found = own_folder(unified, "0::/system.slice/jobcell.service\n");
-        assert_eq!(
-            found,
-            Some("/sys/fs/cgroup/system.slice/jobcell.service".into())
-        );
-        // A container may see only its part of the tree.
-        let part = "30 1 0:26 /pod/a /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        let found = own_folder(part, "0::/pod/a/b\n");
-        assert_eq!(found, Some("/sys/fs/cgroup/b".into()));
-        assert_eq!(own_folder(hybrid, "4:memory:/\n"), None);
-        assert_eq!(own_folder("", own), None);
-    }
-
-    #[test]
-    fn numbers_are_found_behind_their_keys() {
-        assert_eq!(value("populated 0\nfrozen 1\n", "frozen"), Some(1));
-        assert_eq!(value("populated 0\n", "frozen"), None);
-    }
-
-    #[test]
-    fn an_owner_lives_only_as_who_it_was() {
-        let own = std::process::id();
-        let start = Process::read(own.cast_signed()).map_or(0, |process| process.start);
-        assert!(lives(&format!("{own}-{start}")));
-        assert!(!lives(&format!("{own}-{}", start + 1)));
-        assert!(!lives("nobody"));
-    }
-}
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+pub(super) mod tests;

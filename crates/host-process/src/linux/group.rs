@@ -13,7 +13,7 @@ use super::proc::{self, Process};
 use super::shim::Shim;
 use super::wait::{self, Ended};
 use crate::spawn::Exit;
-use crate::usage::{Sample, Usage};
+use crate::usage::{Cap, Sample, Usage};
 
 /// How long what was killed may take to be gone, and how often it is looked at.
 pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -24,6 +24,8 @@ const LOOK_SELDOM: Duration = Duration::from_millis(50);
 pub(crate) struct End {
     pub(crate) exit: Exit,
     pub(crate) usage: Usage,
+    /// A bound that the kernel had to hold.
+    pub(crate) refused: Option<Cap>,
     /// What is there all the same after it was killed.
     pub(crate) left: Option<String>,
 }
@@ -222,6 +224,7 @@ fn end(ended: Option<Ended>, total: Sample, left: Option<String>) -> End {
     End {
         exit,
         usage: usage.with(total),
+        refused: total.refused,
         left,
     }
 }
@@ -250,5 +253,53 @@ impl Drop for Group {
                 std::thread::sleep(LOOK_AGAIN);
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::super::cgroup::tests::ended;
+    use super::*;
+    use crate::usage::Caps;
+
+    /// A process in what looks like a cgroup with these files.
+    fn group(script: &str, files: &[(&str, &str)], caps: &Caps) -> (tempfile::TempDir, Group) {
+        let mut command = Command::new("/bin/sh");
+        let command = command.args(["-c", script]).stdin(Stdio::null());
+        let pid = command.spawn().unwrap().id().cast_signed();
+        let raw = rustix::process::Pid::from_raw(pid).unwrap();
+        let flags = rustix::process::PidfdFlags::empty();
+        let handle = rustix::process::pidfd_open(raw, flags).unwrap();
+        let leader = Leader {
+            pid,
+            handle: wait::watch(handle).unwrap(),
+            reaped: false,
+        };
+        let (folder, cgroup) = ended(files, caps);
+        (folder, Group::in_cgroup(leader, cgroup))
+    }
+
+    #[tokio::test]
+    async fn what_the_kernel_refused_is_known_at_the_end() {
+        let caps = Caps {
+            memory: Some(1 << 20),
+            ..Caps::default()
+        };
+        let files = [
+            ("cgroup.events", "populated 0\n"),
+            ("memory.events", "oom 1\noom_kill 2\n"),
+        ];
+        let (_folder, mut group) = group("kill -9 $$", &files, &caps);
+        group.ended().await;
+        let end = group.reap().await;
+        assert_eq!(end.exit, Exit::Signal(9));
+        assert_eq!(end.refused, Some(Cap::Memory));
+        let meter = crate::meter::Meter::new(caps);
+        let child = meter.add(group.view());
+        meter.ended(child, end.usage, end.refused);
+        assert_eq!(meter.passed(), Some(Cap::Memory));
     }
 }

@@ -170,7 +170,7 @@ impl Containment {
         };
         let group = match self {
             Self::Cgroups(root) => {
-                let cgroup = root.make(seat.execution, seat.number)?;
+                let mut cgroup = root.make(seat.execution, seat.number)?;
                 cgroup.bound(&seat.caps);
                 in_cgroup(cgroup, launch, parts)?
             }

@@ -73,6 +73,8 @@ pub(crate) struct Pipes {
 pub(crate) struct End {
     pub(crate) exit: Exit,
     pub(crate) usage: Usage,
+    /// A bound that the system had to hold: told by nobody here.
+    pub(crate) refused: Option<crate::usage::Cap>,
     /// What is there all the same after it was killed.
     pub(crate) left: Option<String>,
 }
@@ -265,6 +267,7 @@ impl Group {
         End {
             exit: Exit::Code(code.unwrap_or(-1)),
             usage: self.job.usage(),
+            refused: None,
             left: empty.is_err().then(|| format!("{left} processes")),
         }
     }
