@@ -239,6 +239,26 @@ fn ctrl_c_ends_even_what_left_the_session_of_a_run_without_a_server() {
 }
 
 #[test]
+fn a_low_limit_on_open_files_is_the_programs_and_not_the_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "id: c\nname: C\ntype: Command\nshell: sh\nscript: |\n  ulimit -Sn; ulimit -Hn; grep 'open files' /proc/$SERVER/limits\n";
+    fs::write(folder.path().join("c.yaml"), yaml).unwrap();
+    let limited = "ulimit -Sn 100; ulimit -Hn; echo \"environment: {SERVER: '$$'}\" >> c.yaml; exec \"$0\" run c.yaml --data data";
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", limited])
+        .arg(jobcell().get_program())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = text(&output.stdout);
+    let hard = said.lines().next().unwrap();
+    assert!(said.contains(&format!("100\n{hard}\n")), "{said}");
+    let own = said.lines().find(|line| line.starts_with("Max open files"));
+    let own: Vec<&str> = own.unwrap().split_whitespace().collect();
+    assert_eq!(own[3..5], [hard, hard], "{said}");
+}
+
+#[test]
 fn doctor_tells_what_is_there_and_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(&["doctor"], folder.path());

@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -103,7 +103,10 @@ impl Root {
             let owner = name.rsplit_once('@').map(|(_, owner)| owner);
             owner.is_some_and(|owner| owner != self.owner && !lives(owner))
         };
-        existing(&self.folder, orphaned)
+        existing(&self.folder, orphaned).unwrap_or_else(|error| {
+            tracing::warn!(%error, "cgroups that a crash left can't be looked for");
+            Vec::new()
+        })
     }
 }
 
@@ -126,7 +129,8 @@ fn tidy(own: &Path) {
             let owner = name.rsplit_once('@').map(|(_, owner)| owner);
             owner.is_some_and(|owner| !lives(owner))
         };
-        for cgroup in existing(&folder, orphaned) {
+        // Whoever starts next tries again.
+        for cgroup in existing(&folder, orphaned).unwrap_or_default() {
             if cgroup.is_empty() {
                 cgroup.remove();
             }
@@ -137,24 +141,39 @@ fn tidy(own: &Path) {
 }
 
 /// The cgroups of an execution that its trace leads to.
-pub(crate) fn of_trace(trace: &Path) -> Vec<Cgroup> {
+///
+/// # Errors
+/// When it can't be seen whether there are any.
+pub(crate) fn of_trace(trace: &Path) -> io::Result<Vec<Cgroup>> {
     let (Some(folder), Some(execution)) = (trace.parent(), trace.file_name()) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let prefix = format!("{}.", execution.to_string_lossy());
     existing(folder, |name| name.starts_with(&prefix))
 }
 
-fn existing(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<Cgroup> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
+fn existing(folder: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<Cgroup>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if proc::is_gone(&error) => return Ok(Vec::new()),
+        entries => entries?,
     };
-    entries
-        .flatten()
-        .filter(|entry| entry.path().is_dir())
-        .filter(|entry| entry.file_name().to_str().is_some_and(&wanted))
-        .filter_map(|entry| Cgroup::open(entry.path()).ok())
-        .collect()
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() || !entry.file_name().to_str().is_some_and(&wanted) {
+            continue;
+        }
+        match Cgroup::open(entry.path()) {
+            Err(error) if proc::is_gone(&error) || is_removed(&error) => {}
+            cgroup => found.push(cgroup?),
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a file could not be used because its cgroup is there no more.
+fn is_removed(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENODEV)
 }
 
 /// Whether the process that a name ends with still lives.
@@ -162,7 +181,11 @@ fn lives(owner: &str) -> bool {
     let parts = owner.split_once('-');
     let parts = parts.and_then(|(pid, start)| Some((pid.parse().ok()?, start.parse().ok()?)));
     parts.is_some_and(|(pid, start): (i32, u64)| {
-        Process::read(pid).is_some_and(|process| process.alive && process.start == start)
+        match Process::look(pid) {
+            Ok(found) => found.is_some_and(|process| process.alive && process.start == start),
+            // Who knows? Then nobody ends what is its own.
+            Err(_) => true,
+        }
     })
 }
 
@@ -248,6 +271,10 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 pub(crate) struct Cgroup {
     path: PathBuf,
     folder: File,
+    /// Open from the start: what must end has to end even where this process
+    /// has no descriptor to spare.
+    kill: File,
+    events: File,
     /// What it was bounded to: what the kernel refuses beyond that is not ours
     /// to name.
     caps: Caps,
@@ -264,8 +291,15 @@ impl Cgroup {
             .read(true)
             .custom_flags(libc::O_DIRECTORY | libc::O_PATH)
             .open(&path)?;
-        let caps = Caps::default();
-        Ok(Self { path, folder, caps })
+        Ok(Self {
+            kill: OpenOptions::new()
+                .write(true)
+                .open(path.join("cgroup.kill"))?,
+            events: File::open(path.join("cgroup.events"))?,
+            caps: Caps::default(),
+            path,
+            folder,
+        })
     }
 
     pub(super) fn handle(&self) -> BorrowedFd<'_> {
@@ -295,16 +329,20 @@ impl Cgroup {
 
     /// Whether any process in it or below it is left. A zombie does not count.
     pub(crate) fn is_empty(&self) -> bool {
-        match self.file("cgroup.events") {
-            Some(events) => value(&events, "populated") == Some(0),
-            None => !self.path.exists(),
+        let mut events = [0; 256];
+        match self.events.read_at(&mut events, 0) {
+            Ok(length) => {
+                let events = String::from_utf8_lossy(&events[..length]);
+                value(&events, "populated") == Some(0)
+            }
+            Err(error) => is_removed(&error),
         }
     }
 
     /// Ends everything in it at once, also what is being forked.
     pub(crate) fn kill(&self) {
-        if let Err(error) = write(&self.path.join("cgroup.kill"), "1")
-            && error.kind() != io::ErrorKind::NotFound
+        if let Err(error) = (&self.kill).write_all(b"1")
+            && !is_removed(&error)
         {
             tracing::warn!(cgroup = %self.path.display(), %error, "a cgroup can't be killed");
         }
@@ -331,6 +369,9 @@ impl Cgroup {
     pub(crate) fn names(&self) -> String {
         let pids = self.pids();
         let processes: Vec<Process> = pids.into_iter().filter_map(Process::read).collect();
+        if processes.is_empty() {
+            return format!("what is in {}", self.path.display());
+        }
         proc::names(&processes)
     }
 

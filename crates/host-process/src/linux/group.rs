@@ -204,13 +204,22 @@ async fn reap_shim(shim: &mut Shim) -> End {
         (true, Some(_)) => None,
         // It was killed, so that nobody knows what it held.
         (true, None) => Some("whatever it started: its shim was killed".to_owned()),
-        (false, _) => Some(proc::names(&shim.members())),
+        (false, _) => Some(left_of(shim)),
     };
     let ended = all.map(|all| Ended {
         status: program.map_or(all.status, |program| program.status),
         ..all
     });
     end(ended.or(program), Sample::default(), left)
+}
+
+/// What a shim still holds, for a person.
+fn left_of(shim: &Shim) -> String {
+    match shim.members() {
+        Ok(members) if members.is_empty() => format!("{} (its shim)", shim.process.pid),
+        Ok(members) => proc::names(&members),
+        Err(error) => format!("whatever it started: it can't be looked at: {error}"),
+    }
 }
 
 fn end(ended: Option<Ended>, total: Sample, left: Option<String>) -> End {

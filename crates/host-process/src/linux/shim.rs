@@ -141,12 +141,14 @@ impl Shim {
         })
     }
 
-    pub(super) fn members(&self) -> Vec<Process> {
+    /// What it holds that is alive.
+    pub(super) fn members(&self) -> io::Result<Vec<Process>> {
         members(self.process.pid)
     }
 
     pub(super) fn terminate(&self) {
-        for process in self.members() {
+        // Who can't be asked is killed after the grace period.
+        for process in self.members().unwrap_or_default() {
             signal(&process, libc::SIGTERM);
         }
     }
@@ -183,16 +185,18 @@ impl Drop for Shim {
     }
 }
 
-fn members(shim: i32) -> Vec<Process> {
-    let mut members = proc::descendants(shim);
+fn members(shim: i32) -> io::Result<Vec<Process>> {
+    let mut members = proc::descendants(shim)?;
     members.retain(|process| process.alive);
-    members
+    Ok(members)
 }
 
 /// What all that a shim holds uses now.
 pub(super) fn sample(shim: i32, most: Option<u32>) -> Sample {
     let most = most.and_then(|most| usize::try_from(most).ok());
-    let mut members = proc::descendants_up_to(shim, most.unwrap_or(usize::MAX));
+    // What can't be looked at now is looked at next time.
+    let found = proc::descendants_up_to(shim, most.unwrap_or(usize::MAX));
+    let mut members = found.unwrap_or_default();
     members.retain(|process| process.alive);
     let alone = match &members[..] {
         [only] => proc::peak_memory(only.pid),
@@ -214,7 +218,9 @@ pub(super) fn kill_tree(root: i32) {
     // fill it, so what is known at once comes first.
     kill_groups(root, &proc::children(root, FIRST));
     for _ in 0..ROUNDS {
-        let members = members(root);
+        // Where it can't be looked, nobody takes it for done: whoever waits for
+        // the end comes back.
+        let Ok(members) = members(root) else { return };
         if members.is_empty() {
             return;
         }

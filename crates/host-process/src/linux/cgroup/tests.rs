@@ -25,7 +25,8 @@ fn the_own_cgroup_is_found_where_it_is_mounted() {
 /// A folder that looks like the cgroup of a process that has ended.
 pub(crate) fn ended(files: &[(&str, &str)], caps: &Caps) -> (tempfile::TempDir, Cgroup) {
     let folder = tempfile::tempdir().unwrap();
-    for (name, text) in files {
+    let always = [("cgroup.kill", ""), ("cgroup.events", "populated 0\n")];
+    for (name, text) in always.iter().chain(files) {
         fs::write(folder.path().join(name), text).unwrap();
     }
     let mut cgroup = Cgroup::open(folder.path().to_owned()).unwrap();
