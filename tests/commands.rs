@@ -259,6 +259,25 @@ fn a_low_limit_on_open_files_is_the_programs_and_not_the_servers() {
 }
 
 #[test]
+fn doctor_runs_nothing_that_the_configuration_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = folder.path().join("ran");
+    let script = format!("#!/bin/sh\necho x >> {}\n", ran.display());
+    let path = executable(folder.path(), "tool", &script);
+    let roles = ["powershell", "bash", "python3", "cmd"];
+    let tools = roles.map(|role| format!("{role}: {path}"));
+    let configuration = format!("tools: {{{}}}\n", tools.join(", "));
+    fs::write(folder.path().join("c.yaml"), configuration).unwrap();
+    let output = run(&["doctor", "--config", "c.yaml"], folder.path());
+    let said = text(&output.stdout);
+    for role in roles {
+        let line = format!("  {role}: {path} (version not asked for)");
+        assert!(said.contains(&line), "{said}");
+    }
+    assert!(!ran.exists());
+}
+
+#[test]
 fn doctor_tells_what_is_there_and_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(&["doctor"], folder.path());
