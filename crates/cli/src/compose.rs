@@ -169,8 +169,8 @@ pub(crate) fn process_capability(config: &Config, data: &DataFolder) -> ProcessC
     }
 }
 
-/// Refuses tools that look like misspelt ones, and warns of such as are not
-/// there: better now than when a job fails at night.
+/// Refuses tools that nobody could ask for, and warns of such as look misspelt
+/// or are not there: better now than when a job fails at night.
 fn check_roles(config: &Config, plugins: &[Plugin]) -> Result<(), Failure> {
     let roles: Vec<&str> = plugins
         .iter()
@@ -182,11 +182,19 @@ fn check_roles(config: &Config, plugins: &[Plugin]) -> Result<(), Failure> {
     for (role, ToolSetting(grant)) in &config.tools {
         let known = roles.contains(&role.as_str());
         let meant = roles.iter().find(|known| looks_like(role, known));
-        if !known && (!any || meant.is_some()) {
+        if !known && !any {
             let known = meant.map_or_else(|| roles.join(", "), |meant| format!("`{meant}`"));
             let message =
                 format!("no job type asks for the tool `{role}` under `tools`; there is {known}");
             return Err(Failure::message(Exit::Usage, message));
+        }
+        if let Some(meant) = meant.filter(|_| !known) {
+            // Jobs that name their tool may name this one.
+            tracing::warn!(
+                role,
+                meant,
+                "a tool has almost the name of a role that job types ask for; is it misspelt?"
+            );
         }
         if !grant.path.is_file() {
             tracing::warn!(role, program = %grant.path.display(), "the program of a tool is no file; jobs that need it will fail");
