@@ -468,6 +468,17 @@ impl Cgroup {
         Some(text)
     }
 
+    /// Ends it with all that is in it, without a wait of more than a moment.
+    pub(super) fn end(&self) {
+        self.kill();
+        for _ in 0..100 {
+            if self.is_empty() {
+                return self.remove();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Removes it, once it is empty, with what its processes made below it.
     pub(crate) fn remove(&self) {
         if let Err(error) = remove_all(&self.path)

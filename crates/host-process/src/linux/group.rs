@@ -254,13 +254,7 @@ impl Drop for Group {
         {
             cgroup.kill();
             leader.reaped = wait::take(leader.pid, true).is_some();
-            for _ in 0..100 {
-                if cgroup.is_empty() {
-                    cgroup.remove();
-                    return;
-                }
-                std::thread::sleep(LOOK_AGAIN);
-            }
+            cgroup.end();
         }
     }
 }

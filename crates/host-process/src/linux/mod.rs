@@ -291,10 +291,13 @@ fn in_cgroup<'a>(
     } else {
         as_ourselves(&cgroup, parts)
     };
-    let (started, failure) = started.inspect_err(|_| cgroup.remove())?;
+    // A child that nobody will look after may have made others by now.
+    let (started, failure) = started.inspect_err(|_| cgroup.end())?;
+    let clone3::Started { newborn, handle } = started;
+    let handle = wait::watch(handle).inspect_err(|_| cgroup.end())?;
     let leader = Leader {
-        pid: started.pid,
-        handle: wait::watch(started.handle)?,
+        pid: newborn.adopted(),
+        handle,
         reaped: false,
     };
     let group = Group::in_cgroup(leader, cgroup);

@@ -93,15 +93,18 @@ impl Shim {
         // SAFETY: `live` runs in a copy of this process, where the plan is as
         // it is here, and makes system calls only.
         let started = unsafe { clone3::start(live, plan, Memory::Copied, None)? };
-        let process = Process::read(started.pid).ok_or_else(|| io::Error::other("it is gone"));
-        Ok(Self {
-            process: process?,
-            handle: wait::watch(started.handle)?,
+        let clone3::Started { newborn, handle } = started;
+        let process = Process::look(newborn.pid())?;
+        let shim = Self {
+            process: process.ok_or_else(|| io::Error::other("it is gone"))?,
+            handle: wait::watch(handle)?,
             status: wait::watch_pipe(status.into())?,
             gate: Some(release),
             report: Some(report),
             reaped: false,
-        })
+        };
+        newborn.adopted();
+        Ok(shim)
     }
 
     /// Lets the program start, and says what became of that.
