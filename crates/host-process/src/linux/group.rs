@@ -42,7 +42,30 @@ enum Kind {
 pub(super) struct Leader {
     pub(super) pid: i32,
     pub(super) handle: AsyncFd<OwnedFd>,
+    /// Whether we have its end, or have given up waiting for it.
     pub(super) reaped: bool,
+}
+
+impl Leader {
+    /// Its end, where it has ended.
+    fn take(&mut self) -> Option<Ended> {
+        let ended = wait::take(self.pid, false);
+        if ended.is_none() {
+            // One that can't be killed is not waited for a second time, but is
+            // no zombie for ever either.
+            let handle = self.handle.get_ref().try_clone();
+            if let Ok(handle) = handle.and_then(wait::watch) {
+                tokio::spawn(reap_later(self.pid, handle));
+            }
+        }
+        self.reaped = true;
+        ended
+    }
+}
+
+async fn reap_later(pid: i32, handle: AsyncFd<OwnedFd>) {
+    readable(&handle).await;
+    wait::take(pid, false);
 }
 
 /// Looks at a group without holding it.
@@ -168,22 +191,21 @@ async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup) -> End {
     // An unkillable program is not waited for: it could be for ever.
     let gone = async {
         let mut pause = LOOK_AGAIN;
-        if cgroup.is_empty() {
-            return;
+        if !cgroup.is_empty() {
+            cgroup.kill();
         }
-        cgroup.kill();
         while !cgroup.is_empty() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOOK_SELDOM);
         }
+        // It leaves its cgroup before its end can be taken.
+        readable(&leader.handle).await;
     };
-    let empty = tokio::time::timeout(GONE_WITHIN, gone).await.is_ok();
-    let ended = wait::take(leader.pid, false);
-    // One that can't be killed is not waited for a second time.
-    leader.reaped = true;
+    let gone = tokio::time::timeout(GONE_WITHIN, gone).await.is_ok();
+    let ended = leader.take();
     let total = cgroup.total();
-    let left = (!empty).then(|| cgroup.names());
-    if empty {
+    let left = (!gone).then(|| cgroup.names());
+    if gone {
         cgroup.remove();
     }
     end(ended, total, left)
@@ -304,5 +326,15 @@ mod tests {
         let child = meter.add(group.view());
         meter.ended(child, end.usage, end.refused);
         assert_eq!(meter.passed(), Some(Cap::Memory));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_program_is_taken_even_if_it_comes_after_that_of_its_cgroup() {
+        let files = [("cgroup.events", "populated 0\n")];
+        let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 7";
+        let (_folder, mut group) = group(script, &files, &Caps::default());
+        let end = group.reap().await;
+        assert_eq!(end.exit, Exit::Code(7));
+        assert!(end.left.is_none() && end.usage.cpu_time > Duration::ZERO);
     }
 }
