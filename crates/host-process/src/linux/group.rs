@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use super::NotStarted;
 use super::cgroup::Cgroup;
 use super::proc::{self, Process};
-use super::shim::Shim;
+use super::shim::{Shim, Words};
 use super::wait::{self, Ended};
 use crate::spawn::Exit;
 use crate::usage::{Cap, Sample, Usage};
@@ -212,7 +212,6 @@ async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup) -> End {
 }
 
 async fn reap_shim(shim: &mut Shim) -> End {
-    let program = shim.take_word();
     let gone = async {
         while !shim.reap() {
             shim.kill();
@@ -221,8 +220,8 @@ async fn reap_shim(shim: &mut Shim) -> End {
         }
     };
     let empty = tokio::time::timeout(GONE_WITHIN, gone).await.is_ok();
-    let all = shim.take_word();
-    let left = match (empty, all.or(program)) {
+    let Words { program, all } = shim.words();
+    let left = match (empty, all) {
         (true, Some(_)) => None,
         // It was killed, so that nobody knows what it held.
         (true, None) => Some("whatever it started: its shim was killed".to_owned()),

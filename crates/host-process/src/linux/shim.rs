@@ -19,6 +19,7 @@ use super::clone3::{self, Memory};
 use super::entry::{self, Plan, Stage};
 use super::proc::{self, Process};
 use super::wait::{self, Ended};
+use crate::spawn::Exit;
 use crate::usage::{Sample, Usage};
 
 /// How often a tree that grows is killed again before somebody else has a turn.
@@ -45,13 +46,17 @@ pub(super) struct Shim {
     pub(super) status: AsyncFd<OwnedFd>,
     gate: Option<io::PipeWriter>,
     report: Option<io::PipeReader>,
-    reaped: bool,
+    words: Words,
+    /// How the shim itself ended.
+    ended: Option<Ended>,
 }
 
 /// What the shim says of the program, and of all when that has ended.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Word {
+    /// What it is about: [`PROGRAM`] or [`ALL`].
+    about: i64,
     status: i64,
     cpu_us: u64,
     max_rss: u64,
@@ -60,6 +65,17 @@ struct Word {
 }
 
 const WORD: usize = size_of::<Word>();
+const PROGRAM: i64 = 1;
+const ALL: i64 = 2;
+
+/// What a shim has said so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Words {
+    /// Of the program, when that had ended.
+    pub(super) program: Option<Ended>,
+    /// Of all that it held, when nothing was left.
+    pub(super) all: Option<Ended>,
+}
 
 impl Shim {
     /// Starts a shim that waits until it is released. `plan` makes the program's
@@ -101,7 +117,8 @@ impl Shim {
             status: wait::watch_pipe(status.into())?,
             gate: Some(release),
             report: Some(report),
-            reaped: false,
+            words: Words::default(),
+            ended: None,
         };
         newborn.adopted();
         Ok(shim)
@@ -125,23 +142,29 @@ impl Shim {
         entry::read_report(&said).map_or(Ok(()), Err)
     }
 
-    /// The next word that it said.
-    pub(super) fn take_word(&self) -> Option<Ended> {
+    /// All that it has said by now. That all has ended counts only from one that
+    /// ended by itself: who was killed may have left anything behind.
+    pub(super) fn words(&mut self) -> Words {
+        while let Some(word) = self.next_word() {
+            match word.about {
+                PROGRAM => self.words.program = Some(word.ended()),
+                ALL => self.words.all = Some(word.ended()),
+                _ => {}
+            }
+        }
+        let by_itself = self.ended.map(|ended| ended.exit()) == Some(Exit::Code(0));
+        Words {
+            all: self.words.all.filter(|_| by_itself),
+            ..self.words
+        }
+    }
+
+    fn next_word(&self) -> Option<Word> {
         let mut bytes = [0_u8; WORD];
         let mut pipe = wait::Reading(self.status.get_ref());
         pipe.read_exact(&mut bytes).ok()?;
         // SAFETY: plain numbers, for which all bytes are right.
-        let word: Word = unsafe { std::mem::transmute(bytes) };
-        Some(Ended {
-            status: c_int::try_from(word.status).unwrap_or(-1),
-            usage: Usage {
-                cpu_time: Duration::from_micros(word.cpu_us),
-                peak_memory: word.max_rss << 10,
-                read_bytes: word.read_blocks * wait::BLOCK,
-                written_bytes: word.written_blocks * wait::BLOCK,
-                ..Usage::default()
-            },
-        })
+        Some(unsafe { std::mem::transmute::<[u8; WORD], Word>(bytes) })
     }
 
     /// What it holds that is alive.
@@ -163,10 +186,25 @@ impl Shim {
 
     /// Takes note of its end.
     pub(super) fn reap(&mut self) -> bool {
-        if !self.reaped {
-            self.reaped = wait::take(self.process.pid, false).is_some();
+        if self.ended.is_none() {
+            self.ended = wait::take(self.process.pid, false);
         }
-        self.reaped
+        self.ended.is_some()
+    }
+}
+
+impl Word {
+    fn ended(&self) -> Ended {
+        Ended {
+            status: c_int::try_from(self.status).unwrap_or(-1),
+            usage: Usage {
+                cpu_time: Duration::from_micros(self.cpu_us),
+                peak_memory: self.max_rss << 10,
+                read_bytes: self.read_blocks * wait::BLOCK,
+                written_bytes: self.written_blocks * wait::BLOCK,
+                ..Usage::default()
+            },
+        }
     }
 }
 
@@ -303,6 +341,7 @@ unsafe extern "C" fn live(plan: *mut c_void) -> ! {
 /// Waits for all that comes to it, until nothing is left.
 unsafe fn see_through(program: i64, status: RawFd) -> ! {
     let mut all = Word {
+        about: PROGRAM,
         status: 0,
         cpu_us: 0,
         max_rss: 0,
@@ -319,6 +358,7 @@ unsafe fn see_through(program: i64, status: RawFd) -> ! {
                 if *libc::__errno_location() == libc::EINTR {
                     continue;
                 }
+                all.about = ALL;
                 say(status, &all);
                 libc::_exit(0);
             }
