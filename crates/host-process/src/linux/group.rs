@@ -19,6 +19,8 @@ use crate::usage::{Cap, Sample, Usage};
 pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 const LOOK_SELDOM: Duration = Duration::from_millis(50);
+/// So many looks in a row a shim may hold nothing and not end.
+const ALONE: u32 = 10;
 
 /// What is known of a group that ended.
 pub(crate) struct End {
@@ -213,16 +215,25 @@ async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup) -> End {
 
 async fn reap_shim(shim: &mut Shim) -> End {
     let gone = async {
+        let mut alone = 0;
         while !shim.reap() {
             shim.kill();
             let next = tokio::time::timeout(LOOK_SELDOM, readable(&shim.handle));
             drop(next.await);
+            let holds_nothing = shim.members().is_ok_and(|members| members.is_empty());
+            alone = if holds_nothing { alone + 1 } else { 0 };
+            // It ends by itself in the moment in which it holds nothing, unless
+            // somebody keeps it from that.
+            if alone == ALONE {
+                shim.kill_itself();
+            }
         }
     };
     let empty = tokio::time::timeout(GONE_WITHIN, gone).await.is_ok();
     let Words { program, all } = shim.words();
     let left = match (empty, all) {
         (true, Some(_)) => None,
+        (true, None) if shim.holds_nothing => None,
         // It was killed, so that nobody knows what it held.
         (true, None) => Some("whatever it started: its shim was killed".to_owned()),
         (false, _) => Some(left_of(shim)),

@@ -47,6 +47,8 @@ pub(super) struct Shim {
     gate: Option<io::PipeWriter>,
     report: Option<io::PipeReader>,
     words: Words,
+    /// Whether nothing was left when we killed the shim itself.
+    pub(super) holds_nothing: bool,
     /// How the shim itself ended.
     ended: Option<Ended>,
 }
@@ -118,6 +120,7 @@ impl Shim {
             gate: Some(release),
             report: Some(report),
             words: Words::default(),
+            holds_nothing: false,
             ended: None,
         };
         newborn.adopted();
@@ -179,9 +182,22 @@ impl Shim {
         }
     }
 
-    /// Kills all that it holds.
+    /// Kills all that it holds, and has it take note of that: it may have been
+    /// stopped.
     pub(super) fn kill(&self) {
         kill_tree(self.process.pid);
+        self.signal_itself(rustix::process::Signal::CONT);
+    }
+
+    /// Kills the shim itself, when it holds nothing any more.
+    pub(super) fn kill_itself(&mut self) {
+        self.holds_nothing = true;
+        self.signal_itself(rustix::process::Signal::KILL);
+    }
+
+    fn signal_itself(&self, signal: rustix::process::Signal) {
+        // One that has ended by now needs no signal.
+        rustix::process::pidfd_send_signal(self.handle.get_ref(), signal).ok();
     }
 
     /// Takes note of its end.

@@ -108,6 +108,20 @@ async fn a_shim_that_is_killed_after_the_program_has_ended_is_no_success() {
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 
+/// Who stops its own shim gains nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shim_that_was_stopped_ends_with_what_it_holds() {
+    let run = Run::new(Held::Shims);
+    let script = "kill -STOP $PPID; echo $$ >> PIDS; exec sleep 600";
+    let (mut child, pids) = run.start_with_pids(script, 1).await;
+    run.scope.stop(StopReason::Cancelled);
+    assert!(child.wait().await.is_err());
+    assert!(!runs(&pids[0]));
+    let log = run.scope.output().take().0;
+    let log = log.text_of(|stream| stream == OutputStream::Log);
+    assert!(!log.contains("still there"), "{log}");
+}
+
 /// The folder of this test's cgroups; none where the machine has none.
 fn cgroups(run: &Run) -> Option<PathBuf> {
     let said = run.capability.containment();
