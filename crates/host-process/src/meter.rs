@@ -57,15 +57,18 @@ impl Meter {
 
     /// Looks at a process once; false when there is nothing more to see.
     pub(crate) fn look(&self, child: usize) -> bool {
-        if self.passed.get().is_some() {
-            return false;
-        }
         let Some(view) = self.view(child) else {
             return false;
         };
-        let sample = view.sample(self.caps.processes);
-        self.note(child, sample);
-        self.passed.get().is_none()
+        if self.passed.get().is_some() {
+            // A bomb may have got away from the first kill, and nobody else has
+            // a turn before it.
+            view.kill();
+        } else {
+            let sample = view.sample(self.caps.processes);
+            self.note(child, sample);
+        }
+        true
     }
 
     /// Looks at it no more.

@@ -151,7 +151,9 @@ impl Group {
     pub(crate) fn kill(&self) {
         match &self.0 {
             Kind::Cgroup { cgroup, .. } => cgroup.kill(),
-            Kind::Shim(shim) => shim.kill(),
+            Kind::Shim(shim) => {
+                shim.kill();
+            }
         }
     }
 
@@ -177,7 +179,9 @@ impl View {
     pub(crate) fn kill(&self) {
         match &self.0 {
             Seen::Cgroup(cgroup) => cgroup.kill(),
-            Seen::Shim(shim) => super::shim::kill_tree(shim.pid),
+            Seen::Shim(shim) => {
+                super::shim::kill_tree(shim.pid);
+            }
         }
     }
 }
@@ -217,11 +221,9 @@ async fn reap_shim(shim: &mut Shim) -> End {
     let gone = async {
         let mut alone = 0;
         while !shim.reap() {
-            shim.kill();
+            alone = if shim.kill() { alone + 1 } else { 0 };
             let next = tokio::time::timeout(LOOK_SELDOM, readable(&shim.handle));
             drop(next.await);
-            let holds_nothing = shim.members().is_ok_and(|members| members.is_empty());
-            alone = if holds_nothing { alone + 1 } else { 0 };
             // It ends by itself in the moment in which it holds nothing, unless
             // somebody keeps it from that.
             if alone == ALONE {

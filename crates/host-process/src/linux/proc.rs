@@ -19,6 +19,8 @@ pub(super) struct Process {
     /// A zombie is dead: it only waits for its parent to take note.
     pub(super) alive: bool,
     pub(super) cpu_time: Duration,
+    /// Processor time of all those whose end it has taken, and of theirs.
+    pub(super) cpu_time_of_ended: Duration,
     /// In ticks since the machine started: with its pid, who it is.
     pub(super) start: u64,
     /// Resident memory in bytes.
@@ -54,6 +56,7 @@ impl Process {
             group: fields.get(2)?.parse().ok()?,
             alive: !matches!(fields.first(), Some(&("Z" | "X")) | None),
             cpu_time: ticks(number(11)? + number(12)?),
+            cpu_time_of_ended: ticks(number(13)? + number(14)?),
             start: number(19)?,
             memory: number(21)? * page_size(),
         })
@@ -242,12 +245,13 @@ mod tests {
 
     #[test]
     fn a_process_is_read_whatever_its_name() {
-        let rest = "S 7 9 9 0 -1 0 0 0 0 0 150 50 0 0 20 0 1 0 4711 0 3";
+        let rest = "S 7 9 9 0 -1 0 0 0 0 0 150 50 70 30 20 0 1 0 4711 0 3";
         let stat = format!("12 (a) Z 1 (b)) {rest}");
         let process = Process::parse(stat.as_bytes()).unwrap();
         assert_eq!((process.pid, process.parent, process.start), (12, 7, 4711));
         assert_eq!(process.name, "a) Z 1 (b)");
         assert_eq!(process.cpu_time, Duration::from_secs(2));
+        assert_eq!(process.cpu_time_of_ended, Duration::from_secs(1));
         assert!(process.alive && process.group == 9);
         let dead = stat.replace(") S", ") Z");
         assert!(!Process::parse(dead.as_bytes()).unwrap().alive);

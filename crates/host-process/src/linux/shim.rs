@@ -183,10 +183,11 @@ impl Shim {
     }
 
     /// Kills all that it holds, and has it take note of that: it may have been
-    /// stopped.
-    pub(super) fn kill(&self) {
-        kill_tree(self.process.pid);
+    /// stopped. Gives whether nothing was left to be killed.
+    pub(super) fn kill(&self) -> bool {
+        let holds_nothing = kill_tree(self.process.pid);
         self.signal_itself(rustix::process::Signal::CONT);
+        holds_nothing
     }
 
     /// Kills the shim itself, when it holds nothing any more.
@@ -251,9 +252,17 @@ fn members(shim: i32) -> io::Result<Vec<Process>> {
 /// What all that a shim holds uses now.
 pub(super) fn sample(shim: i32, most: Option<u32>) -> Sample {
     let most = most.and_then(|most| usize::try_from(most).ok());
+    // From parent to child: one that ends meanwhile is missed now rather than
+    // counted twice, as itself and by whoever takes its end.
+    let taken = Process::read(shim).map(|shim| shim.cpu_time_of_ended);
     // What can't be looked at now is looked at next time.
     let found = proc::descendants_up_to(shim, most.unwrap_or(usize::MAX));
     let mut members = found.unwrap_or_default();
+    // Of the dead as well: nobody has taken their time yet.
+    let used = members
+        .iter()
+        .map(|process| process.cpu_time + process.cpu_time_of_ended);
+    let cpu_time = used.sum::<Duration>() + taken.unwrap_or_default();
     members.retain(|process| process.alive);
     let alone = match &members[..] {
         [only] => proc::peak_memory(only.pid),
@@ -261,7 +270,7 @@ pub(super) fn sample(shim: i32, most: Option<u32>) -> Sample {
     };
     let memory: u64 = members.iter().map(|process| process.memory).sum();
     Sample {
-        cpu_time: members.iter().map(|process| process.cpu_time).sum(),
+        cpu_time,
         memory: memory.max(alone.unwrap_or(0)),
         processes: u32::try_from(members.len()).unwrap_or(u32::MAX),
         refused: None,
@@ -270,22 +279,26 @@ pub(super) fn sample(shim: i32, most: Option<u32>) -> Sample {
 
 /// Kills all that descends from a process, but not itself. Whole groups at
 /// once: while one process is killed after the other, a fork bomb makes more.
-pub(super) fn kill_tree(root: i32) {
+/// Gives whether nothing is left.
+pub(super) fn kill_tree(root: i32) -> bool {
     // Looking at every process of the machine takes long enough for a bomb to
     // fill it, so what is known at once comes first.
     kill_groups(root, &proc::children(root, FIRST));
     for _ in 0..ROUNDS {
         // Where it can't be looked, nobody takes it for done: whoever waits for
         // the end comes back.
-        let Ok(members) = members(root) else { return };
+        let Ok(members) = members(root) else {
+            return false;
+        };
         if members.is_empty() {
-            return;
+            return true;
         }
         kill_groups(root, &members);
         for process in &members {
             signal(process, libc::SIGKILL);
         }
     }
+    false
 }
 
 /// Kills the groups of these processes. A session began with the program, so

@@ -70,6 +70,18 @@ async fn processor_time_is_bounded_for_the_whole_tree(held: Held) {
     assert_eq!(reached.setting, "job.limits.cpuTime");
 }
 
+async fn processor_time_is_bounded_over_children_that_live_for_a_moment(held: Held) {
+    // None of them has as much, nor who waits for them.
+    let child = "sh -c 'i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done'";
+    let script = format!("n=0; while [ $n -lt 150 ]; do {child}; n=$((n+1)); done; echo to the end");
+    let limit = |limits: &mut RunLimits| {
+        limits.process_cpu_time = Some(of_job(Duration::from_millis(500)));
+    };
+    let (reached, run) = into_bound(held, &script, limit).await;
+    assert_eq!(reached.value, "0.5 s");
+    assert_eq!(run.scope.output().take().0.text(), "");
+}
+
 async fn open_files_are_bounded_for_each_process(held: Held) {
     let run = Run::with(held, |limits| limits.open_files = Some(of_job(77)));
     let (exit, said) = run.output(&shell("ulimit -n; sh -c 'ulimit -Hn'")).await;
