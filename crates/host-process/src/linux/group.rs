@@ -37,7 +37,7 @@ pub(crate) struct Group(Kind);
 
 enum Kind {
     Cgroup { leader: Leader, cgroup: Arc<Cgroup> },
-    Shim(Shim),
+    Shim(Box<Shim>),
 }
 
 /// The first process of a cgroup, a child of ours.
@@ -86,8 +86,8 @@ impl Group {
         Self(Kind::Cgroup { leader, cgroup })
     }
 
-    pub(super) const fn in_shim(shim: Shim) -> Self {
-        Self(Kind::Shim(shim))
+    pub(super) fn in_shim(shim: Shim) -> Self {
+        Self(Kind::Shim(Box::new(shim)))
     }
 
     /// Who waits for [`Group::release`]: to be written down before.
