@@ -44,6 +44,10 @@ impl Meter {
     /// Begins to count a process, and says which one it is.
     pub(crate) fn add(&self, view: View) -> usize {
         let mut children = self.lock();
+        // Others passed a bound while this one was started.
+        if self.passed.get().is_some() {
+            view.kill();
+        }
         children.push(Counted {
             view: Some(view),
             last: Sample::default(),
@@ -66,7 +70,7 @@ impl Meter {
             view.kill();
         } else {
             let sample = view.sample(self.caps.processes);
-            self.note(child, sample);
+            self.note(child, sample, false);
         }
         true
     }
@@ -97,6 +101,7 @@ impl Meter {
                 refused,
                 ..Sample::default()
             },
+            true,
         );
         usage
     }
@@ -118,10 +123,13 @@ impl Meter {
     }
 
     /// Takes a sample in, and ends the run's processes when together they use
-    /// more than they may.
-    pub(crate) fn note(&self, child: usize, sample: Sample) {
+    /// more than they may. What was seen of a process counts no more once it is
+    /// known what it used in the end.
+    fn note(&self, child: usize, sample: Sample, in_the_end: bool) {
         let mut children = self.lock();
-        if let Some(counted) = children.get_mut(child) {
+        if let Some(counted) = children.get_mut(child)
+            && (in_the_end || counted.view.is_some())
+        {
             counted.last = sample;
             counted.peak = highest(counted.peak, sample);
         }
@@ -211,5 +219,34 @@ fn bytes(bytes: u64) -> String {
         format!("{} MiB", bytes >> 20)
     } else {
         format!("{bytes} bytes")
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_was_seen_before_the_end_and_told_after_it_does_not_count() {
+        let caps = Caps {
+            memory: Some(10),
+            ..Caps::default()
+        };
+        let meter = Meter::new(caps);
+        let child = meter.add(View::of_nothing());
+        let used = Usage {
+            cpu_time: Duration::from_secs(1),
+            ..Usage::default()
+        };
+        meter.ended(child, used, None);
+        let late = Sample {
+            memory: 11,
+            ..Sample::default()
+        };
+        meter.note(child, late, false);
+        assert_eq!(meter.passed(), None);
+        assert_eq!(meter.lock()[child].last.cpu_time, used.cpu_time);
     }
 }

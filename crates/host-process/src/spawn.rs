@@ -161,6 +161,10 @@ impl Child {
         check(launch)?;
         let scope = &place.scope;
         scope.before_effect().await?;
+        // Nobody would look at what starts after that.
+        if let Some(cap) = place.meter.passed() {
+            return Err(meter::failure(scope.limits(), cap));
+        }
         // Before there is anything to look at: what fills the machine leaves no
         // room for a thread.
         place.watcher.start().map_err(|error| {

@@ -176,6 +176,15 @@ impl View {
         }
     }
 
+    /// Looks at a process that never was.
+    #[cfg(test)]
+    pub(crate) fn of_nothing() -> Self {
+        Self(Seen::Shim(Process {
+            pid: i32::MAX,
+            ..Process::default()
+        }))
+    }
+
     pub(crate) fn kill(&self) {
         match &self.0 {
             Seen::Cgroup(cgroup) => cgroup.kill(),

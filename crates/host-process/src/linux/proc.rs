@@ -11,6 +11,7 @@ const TICKS: u64 = 100;
 
 /// One process, as its `stat` line tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Default))]
 pub(super) struct Process {
     pub(super) pid: i32,
     pub(super) name: String,
