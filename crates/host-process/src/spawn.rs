@@ -267,6 +267,7 @@ impl Child {
     /// are gone by then.
     pub async fn wait(&mut self) -> Result<Exit, Failure> {
         if let Some(exit) = self.ended {
+            self.finish_output().await;
             return self.within_bounds(exit);
         }
         // Nobody reads any more, and nobody may hold up the child.
@@ -288,7 +289,7 @@ impl Child {
     /// Asks the group to end, and kills it when it has not in time.
     pub async fn kill(&mut self) {
         if self.ended.is_some() {
-            return;
+            return self.finish_output().await;
         }
         self.stdout = None;
         self.stderr = None;
@@ -341,15 +342,23 @@ impl Child {
             self.note(&format!("still there after it was killed: {left}"));
             self.meter.could_not_end(left);
         }
-        if let Some(mut pump) = self.pump.take()
-            && tokio::time::timeout(self.last_output.patience.max(LAST_MOMENT), &mut pump)
-                .await
-                .is_err()
-        {
+        self.finish_output().await;
+        end.exit
+    }
+
+    /// Waits for the last output. Whoever comes second, because the first was
+    /// dropped while it waited, goes on with it.
+    async fn finish_output(&mut self) {
+        let Some(pump) = &mut self.pump else { return };
+        let patience = self.last_output.patience.max(LAST_MOMENT);
+        let in_time = tokio::time::timeout(patience, &mut *pump).await.is_ok();
+        if !in_time {
             pump.abort();
+        }
+        self.pump = None;
+        if !in_time {
             self.note("a process that is not the run's holds its output open; what it writes from now on is lost");
         }
-        end.exit
     }
 
     fn note(&self, line: &str) {
