@@ -8,6 +8,7 @@ mod host;
 mod identity;
 mod meter;
 mod program;
+mod refusal;
 mod scratch;
 mod spawn;
 mod tools;
