@@ -200,6 +200,31 @@ fn a_tool_runs_as_the_user_of_its_grant() {
 }
 
 #[test]
+fn a_tool_may_run_as_who_the_server_is() {
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65534;
+    if !nix::unistd::geteuid().is_root() {
+        println!("left out: only root can be somebody else");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let job = "id: c\nname: C\ntype: Command\nshell: sh\nscript: id -un; echo $LOGNAME\n";
+    fs::write(folder.path().join("c.yaml"), job).unwrap();
+    let tools = "tools: {sh: {path: /bin/sh, runAs: nobody}}\n";
+    fs::write(folder.path().join("tools.yaml"), tools).unwrap();
+    let output = jobcell()
+        .args(["run", "c.yaml", "--data", "data", "--config", "tools.yaml"])
+        .current_dir(folder.path())
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .unwrap();
+    let (said, why) = (text(&output.stdout), text(&output.stderr));
+    assert!(said.contains("nobody\nnobody\n"), "{said}{why}");
+}
+
+#[test]
 fn what_a_job_keeps_in_its_environment_is_on_no_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path(), "");

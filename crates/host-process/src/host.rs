@@ -104,7 +104,10 @@ impl ProcessRun {
         let draft = self.resources.commands.get(&command.rep());
         let draft = draft.ok_or_else(|| invalid(codes::MISUSE, "the command is gone"))?;
         let tool = &draft.tool;
-        let identity = tool.grant.run_as.as_deref().map(identity::of).transpose()?;
+        let runs_as = tool.grant.run_as.as_deref().map(identity::of).transpose()?;
+        let (identity, user) = runs_as.map_or_else(Default::default, |runs_as| {
+            (runs_as.identity, runs_as.variables)
+        });
         let working_directory = match &draft.working_directory {
             Some(folder) => {
                 within(folder, &tool.grant.working_folders, &tool.role)?;
@@ -112,11 +115,10 @@ impl ProcessRun {
             }
             None => self.scratch.folder()?.to_owned(),
         };
-        if let Some((identity, _)) = &identity {
+        if let Some(identity) = &identity {
             self.scratch.hand_to(identity.uid, identity.gid)?;
         }
-        let (identity, user) = identity.unzip();
-        let environment = self.variables(draft, user.unwrap_or_default());
+        let environment = self.variables(draft, user);
         let arguments = tool.arguments(&draft.arguments);
         Ok(Launch {
             arguments: arguments.into_iter().map(Into::into).collect(),
