@@ -173,11 +173,6 @@ fn a_tool_runs_as_the_user_of_its_grant() {
         let configuration =
             format!("cgroups: {cgroups}\ntools: {{sh: {{path: /bin/sh, runAs: nobody}}}}\n");
         let server = server(folder.path(), &configuration);
-        // The way to its private folder is the server's own to open.
-        for part in ["data", "data/scratch"] {
-            let part = folder.path().join(part);
-            fs::set_permissions(part, fs::Permissions::from_mode(0o711)).unwrap();
-        }
         let script = "shell: sh\nscript: |\n  id -un; echo $USER; id -G; echo x > made && ls -ld . | cut -c1-10; cat /etc/shadow";
         let ran = ran(&server, script);
         let output = ran["output"].as_str().unwrap();
@@ -186,6 +181,17 @@ fn a_tool_runs_as_the_user_of_its_grant() {
             "{ran}"
         );
         assert!(output.contains("Permission denied"), "{ran}");
+        // It passes to its own folder, and looks at nothing beside it.
+        for entry in fs::read_dir(folder.path().join("data")).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o077;
+            let expected = if entry.file_name() == "scratch" {
+                0o011
+            } else {
+                0
+            };
+            assert_eq!(mode, expected, "{}", entry.path().display());
+        }
     }
     let folder = tempfile::tempdir().unwrap();
     let server = server(

@@ -88,6 +88,23 @@ impl DataFolder {
         Ok(())
     }
 
+    /// Lets the users that tools run as pass to the private folders of their
+    /// runs, where the configuration names any. What lies beside them stays its
+    /// owner's alone.
+    pub(crate) fn let_users_pass(&self, config: &Config) -> Result<(), Failure> {
+        let mut tools = config.tools.values();
+        if !tools.any(|ToolSetting(grant)| grant.run_as.is_some()) {
+            return Ok(());
+        }
+        open_way(&self.0, &self.scratch(), &self.default_database()).map_err(|error| {
+            let doing = format!(
+                "users of `runAs` can't be let through the data folder {}",
+                self.0.display()
+            );
+            Failure::context(Exit::Unavailable, error, doing)
+        })
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
@@ -302,6 +319,40 @@ fn server_info() -> String {
         std::env::consts::ARCH,
         env!("CARGO_PKG_VERSION"),
     )
+}
+
+#[cfg(unix)]
+fn open_way(data: &Path, scratch: &Path, database: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    const PASSABLE: u32 = 0o711;
+    // SQLite gives its other files the mode of this one.
+    let mut private = fs::OpenOptions::new();
+    private.write(true).create(true).truncate(false).mode(0o600);
+    private.open(database)?;
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        let facts = entry.metadata()?;
+        let mode = facts.permissions().mode();
+        if !facts.is_symlink() && entry.path() != scratch && mode & 0o077 != 0 {
+            set(&entry.path(), mode & 0o700)?;
+        }
+    }
+    set(scratch, PASSABLE)?;
+    set(data, PASSABLE)?;
+    for folder in data.ancestors().skip(1) {
+        let passable = |facts: fs::Metadata| facts.permissions().mode() & 0o001 != 0;
+        if !folder.metadata().is_ok_and(passable) {
+            tracing::warn!(folder = %folder.display(), "users of `runAs` can't pass this folder above the data folder; jobs that need it will fail");
+        }
+    }
+    Ok(())
+}
+
+/// Here no tool runs as somebody else.
+#[cfg(not(unix))]
+fn open_way(_data: &Path, _scratch: &Path, _database: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 fn create_private(folder: &Path) -> std::io::Result<()> {

@@ -49,7 +49,11 @@ pub(crate) fn refused(launch: &Launch, failed: &NotStarted) -> Failure {
     match stage {
         Failed::Folder => {
             let folder = launch.working_directory.display();
-            let message = format!("the working folder {folder} can't be entered: {error}");
+            let mut message = format!("the working folder {folder} can't be entered: {error}");
+            if launch.identity.is_some() {
+                message
+                    .push_str(" (the user of `runAs` must be able to pass each folder above it)");
+            }
             return not_found(codes::PATH_NOT_FOUND, message);
         }
         Failed::Identity => {

@@ -26,6 +26,7 @@ pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
         .map_err(|reason| Failure::message(Exit::InvalidJob, format!("{name}: {reason}")))?;
     let data = DataFolder::choose(options.data.folder, config)?;
     data.create()?;
+    data.let_users_pass(config)?;
     let job_types = compose::job_types(config, &data)?;
     compose::runtime()?.block_on(async {
         let engine = storeless_engine(config, job_types).await?;

@@ -38,6 +38,8 @@ pub(super) fn run(options: Serve, mut config: Config) -> Result<Exit, Failure> {
     let data = DataFolder::choose(options.data.folder, &config)?;
     data.create()?;
     let store = compose::open_store(&data)?;
+    // The store is there by now, and becomes its owner's alone.
+    data.let_users_pass(&config)?;
     let job_types = compose::job_types(&config, &data)?;
     compose::runtime()?.block_on(async {
         let engine = compose::engine(&config, job_types, Arc::clone(&store)).await?;
