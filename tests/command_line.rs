@@ -258,16 +258,6 @@ fn wrong_use_is_told_apart_and_explained() {
     fs::write(folder.path().join("good.yaml"), good).unwrap();
     let unknown = ["run", "good.yaml", "--data", "data", "--parameter", "x=1"];
     check(&unknown, 2, "the job has no parameter `x`");
-    fs::write(
-        folder.path().join("typo.yaml"),
-        "tools: {powershel: /bin/sh}\n",
-    )
-    .unwrap();
-    check(
-        &["demo", "--config", "typo.yaml"],
-        2,
-        "the tool `powershel`",
-    );
     fs::write(folder.path().join("wide.yaml"), [0xff, 0xfe, b'i', 0]).unwrap();
     check(
         &["run", "wide.yaml", "--data", "data"],
@@ -292,6 +282,25 @@ fn wrong_use_is_told_apart_and_explained() {
         &["serve", "--listen", "127.0.0.1:0", "--data", "broken"],
         4,
         "jobcell.redb",
+    );
+}
+
+/// A job of type Command may name any tool, so that none is beyond all use.
+#[test]
+fn a_tool_of_a_name_that_looks_misspelt_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = "id: a\nname: A\ntype: Command\nprogram: powershell5\narguments: [-c, echo here]\n";
+    fs::write(folder.path().join("a.yaml"), job).unwrap();
+    let tools = "tools: {powershell5: /bin/sh}\n";
+    fs::write(folder.path().join("c.yaml"), tools).unwrap();
+    let arguments = ["run", "a.yaml", "--data", "data", "--config", "c.yaml"];
+    let output = run(&arguments, folder.path());
+    let (said, warned) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{said}{warned}");
+    assert!(said.contains("here"), "{said}");
+    assert!(
+        warned.contains("powershell5") && warned.contains("misspelt"),
+        "{warned}"
     );
 }
 

@@ -173,11 +173,6 @@ fn a_tool_runs_as_the_user_of_its_grant() {
         let configuration =
             format!("cgroups: {cgroups}\ntools: {{sh: {{path: /bin/sh, runAs: nobody}}}}\n");
         let server = server(folder.path(), &configuration);
-        // The way to its private folder is the server's own to open.
-        for part in ["data", "data/scratch"] {
-            let part = folder.path().join(part);
-            fs::set_permissions(part, fs::Permissions::from_mode(0o711)).unwrap();
-        }
         let script = "shell: sh\nscript: |\n  id -un; echo $USER; id -G; echo x > made && ls -ld . | cut -c1-10; cat /etc/shadow";
         let ran = ran(&server, script);
         let output = ran["output"].as_str().unwrap();
@@ -186,6 +181,17 @@ fn a_tool_runs_as_the_user_of_its_grant() {
             "{ran}"
         );
         assert!(output.contains("Permission denied"), "{ran}");
+        // It passes to its own folder, and looks at nothing beside it.
+        for entry in fs::read_dir(folder.path().join("data")).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o077;
+            let expected = if entry.file_name() == "scratch" {
+                0o011
+            } else {
+                0
+            };
+            assert_eq!(mode, expected, "{}", entry.path().display());
+        }
     }
     let folder = tempfile::tempdir().unwrap();
     let server = server(
@@ -197,6 +203,31 @@ fn a_tool_runs_as_the_user_of_its_grant() {
         nobody["error"].as_str().unwrap().contains("no-such-user"),
         "{nobody}"
     );
+}
+
+#[test]
+fn a_tool_may_run_as_who_the_server_is() {
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65534;
+    if !nix::unistd::geteuid().is_root() {
+        println!("left out: only root can be somebody else");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let job = "id: c\nname: C\ntype: Command\nshell: sh\nscript: id -un; echo $LOGNAME\n";
+    fs::write(folder.path().join("c.yaml"), job).unwrap();
+    let tools = "tools: {sh: {path: /bin/sh, runAs: nobody}}\n";
+    fs::write(folder.path().join("tools.yaml"), tools).unwrap();
+    let output = jobcell()
+        .args(["run", "c.yaml", "--data", "data", "--config", "tools.yaml"])
+        .current_dir(folder.path())
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .unwrap();
+    let (said, why) = (text(&output.stdout), text(&output.stderr));
+    assert!(said.contains("nobody\nnobody\n"), "{said}{why}");
 }
 
 #[test]
@@ -236,6 +267,45 @@ fn ctrl_c_ends_even_what_left_the_session_of_a_run_without_a_server() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+}
+
+#[test]
+fn a_low_limit_on_open_files_is_the_programs_and_not_the_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "id: c\nname: C\ntype: Command\nshell: sh\nscript: |\n  ulimit -Sn; ulimit -Hn; grep 'open files' /proc/$SERVER/limits\n";
+    fs::write(folder.path().join("c.yaml"), yaml).unwrap();
+    let limited = "ulimit -Sn 100; ulimit -Hn; echo \"environment: {SERVER: '$$'}\" >> c.yaml; exec \"$0\" run c.yaml --data data";
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", limited])
+        .arg(jobcell().get_program())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = text(&output.stdout);
+    let hard = said.lines().next().unwrap();
+    assert!(said.contains(&format!("100\n{hard}\n")), "{said}");
+    let own = said.lines().find(|line| line.starts_with("Max open files"));
+    let own: Vec<&str> = own.unwrap().split_whitespace().collect();
+    assert_eq!(own[3..5], [hard, hard], "{said}");
+}
+
+#[test]
+fn doctor_runs_nothing_that_the_configuration_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = folder.path().join("ran");
+    let script = format!("#!/bin/sh\necho x >> {}\n", ran.display());
+    let path = executable(folder.path(), "tool", &script);
+    let roles = ["powershell", "bash", "python3", "cmd"];
+    let tools = roles.map(|role| format!("{role}: {path}"));
+    let configuration = format!("tools: {{{}}}\n", tools.join(", "));
+    fs::write(folder.path().join("c.yaml"), configuration).unwrap();
+    let output = run(&["doctor", "--config", "c.yaml"], folder.path());
+    let said = text(&output.stdout);
+    for role in roles {
+        let line = format!("  {role}: {path} (version not asked for)");
+        assert!(said.contains(&line), "{said}");
+    }
+    assert!(!ran.exists());
 }
 
 #[test]

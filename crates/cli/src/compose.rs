@@ -84,6 +84,23 @@ impl DataFolder {
         Ok(())
     }
 
+    /// Lets the users that tools run as pass to the private folders of their
+    /// runs, where the configuration names any. What lies beside them stays its
+    /// owner's alone.
+    pub(crate) fn let_users_pass(&self, config: &Config) -> Result<(), Failure> {
+        let mut tools = config.tools.values();
+        if !tools.any(|ToolSetting(grant)| grant.run_as.is_some()) {
+            return Ok(());
+        }
+        open_way(&self.0, &self.scratch(), &self.default_database()).map_err(|error| {
+            let doing = format!(
+                "users of `runAs` can't be let through the data folder {}",
+                self.0.display()
+            );
+            Failure::context(Exit::Unavailable, error, doing)
+        })
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
@@ -176,8 +193,8 @@ pub(crate) fn process_capability(config: &Config, data: &DataFolder) -> ProcessC
     }
 }
 
-/// Refuses tools that look like misspelt ones, and warns of such as are not
-/// there: better now than when a job fails at night.
+/// Refuses tools that nobody could ask for, and warns of such as look misspelt
+/// or are not there: better now than when a job fails at night.
 fn check_roles(config: &Config, plugins: &[Plugin]) -> Result<(), Failure> {
     let roles: Vec<&str> = plugins
         .iter()
@@ -189,11 +206,19 @@ fn check_roles(config: &Config, plugins: &[Plugin]) -> Result<(), Failure> {
     for (role, ToolSetting(grant)) in &config.tools {
         let known = roles.contains(&role.as_str());
         let meant = roles.iter().find(|known| looks_like(role, known));
-        if !known && (!any || meant.is_some()) {
+        if !known && !any {
             let known = meant.map_or_else(|| roles.join(", "), |meant| format!("`{meant}`"));
             let message =
                 format!("no job type asks for the tool `{role}` under `tools`; there is {known}");
             return Err(Failure::message(Exit::Usage, message));
+        }
+        if let Some(meant) = meant.filter(|_| !known) {
+            // Jobs that name their tool may name this one.
+            tracing::warn!(
+                role,
+                meant,
+                "a tool has almost the name of a role that job types ask for; is it misspelt?"
+            );
         }
         if !grant.path.is_file() {
             tracing::warn!(role, program = %grant.path.display(), "the program of a tool is no file; jobs that need it will fail");
@@ -288,6 +313,40 @@ fn server_info() -> String {
         std::env::consts::ARCH,
         env!("CARGO_PKG_VERSION"),
     )
+}
+
+#[cfg(unix)]
+fn open_way(data: &Path, scratch: &Path, database: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    const PASSABLE: u32 = 0o711;
+    // SQLite gives its other files the mode of this one.
+    let mut private = fs::OpenOptions::new();
+    private.write(true).create(true).truncate(false).mode(0o600);
+    private.open(database)?;
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        let facts = entry.metadata()?;
+        let mode = facts.permissions().mode();
+        if !facts.is_symlink() && entry.path() != scratch && mode & 0o077 != 0 {
+            set(&entry.path(), mode & 0o700)?;
+        }
+    }
+    set(scratch, PASSABLE)?;
+    set(data, PASSABLE)?;
+    for folder in data.ancestors().skip(1) {
+        let passable = |facts: fs::Metadata| facts.permissions().mode() & 0o001 != 0;
+        if !folder.metadata().is_ok_and(passable) {
+            tracing::warn!(folder = %folder.display(), "users of `runAs` can't pass this folder above the data folder; jobs that need it will fail");
+        }
+    }
+    Ok(())
+}
+
+/// Here no tool runs as somebody else.
+#[cfg(not(unix))]
+fn open_way(_data: &Path, _scratch: &Path, _database: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 fn create_private(folder: &Path) -> std::io::Result<()> {

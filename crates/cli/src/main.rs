@@ -20,6 +20,7 @@ mod tool_setting;
 use clap::Parser;
 
 fn main() -> std::process::ExitCode {
+    jobcell_host_process::raise_open_files();
     let arguments = args::Arguments::parse();
     match commands::dispatch(arguments) {
         Ok(exit) if out::was_lost() => {

@@ -104,19 +104,18 @@ impl ProcessRun {
         let draft = self.resources.commands.get(&command.rep());
         let draft = draft.ok_or_else(|| invalid(codes::MISUSE, "the command is gone"))?;
         let tool = &draft.tool;
-        let identity = tool.grant.run_as.as_deref().map(identity::of).transpose()?;
+        let runs_as = tool.grant.run_as.as_deref().map(identity::of).transpose()?;
+        let (identity, user) = runs_as.map_or_else(Default::default, |runs_as| {
+            (runs_as.identity, runs_as.variables)
+        });
         let working_directory = match &draft.working_directory {
-            Some(folder) => {
-                within(folder, &tool.grant.working_folders, &tool.role)?;
-                folder.clone()
-            }
+            Some(folder) => within(folder, &tool.grant.working_folders, &tool.role)?,
             None => self.scratch.folder()?.to_owned(),
         };
-        if let Some((identity, _)) = &identity {
+        if let Some(identity) = &identity {
             self.scratch.hand_to(identity.uid, identity.gid)?;
         }
-        let (identity, user) = identity.unzip();
-        let environment = self.variables(draft, user.unwrap_or_default());
+        let environment = self.variables(draft, user);
         let arguments = tool.arguments(&draft.arguments);
         Ok(Launch {
             arguments: arguments.into_iter().map(Into::into).collect(),
@@ -161,10 +160,11 @@ impl ProcessRun {
     }
 }
 
-/// Checks a working folder against those that a tool may work in.
-fn within(folder: &Path, granted: &[PathBuf], role: &str) -> Result<(), Failure> {
+/// Checks a working folder against those that a tool may work in, and gives what
+/// was checked: a link in its path may lead elsewhere a moment later.
+fn within(folder: &Path, granted: &[PathBuf], role: &str) -> Result<PathBuf, Failure> {
     if granted.is_empty() {
-        return Ok(());
+        return Ok(folder.to_owned());
     }
     let real = folder.canonicalize().map_err(|error| {
         let folder = folder.display();
@@ -176,7 +176,7 @@ fn within(folder: &Path, granted: &[PathBuf], role: &str) -> Result<(), Failure>
         .filter_map(|granted| granted.canonicalize().ok())
         .any(|granted| real.starts_with(granted));
     if granted {
-        return Ok(());
+        return Ok(real);
     }
     let message = format!(
         "the working folder {} lies outside of `tools.{role}.workingFolders` in the configuration file",

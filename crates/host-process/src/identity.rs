@@ -16,12 +16,21 @@ pub(crate) struct Identity {
     pub(crate) groups: Vec<u32>,
 }
 
+/// Who a tool runs as.
+#[derive(Debug)]
+pub(crate) struct RunsAs {
+    /// None where we are that user already.
+    pub(crate) identity: Option<Identity>,
+    /// What a login would set.
+    pub(crate) variables: BTreeMap<String, String>,
+}
+
 /// A user by name, with its variables.
 ///
 /// # Errors
 /// When there is no such user, or we may not become it.
 #[cfg(unix)]
-pub(crate) fn of(name: &str) -> Result<(Identity, BTreeMap<String, String>), Failure> {
+pub(crate) fn of(name: &str) -> Result<RunsAs, Failure> {
     use nix::unistd::{User, geteuid, getgrouplist};
     let unknown = |why: String| {
         let message = format!("the user `{name}` under `tools` can't be looked up: {why}");
@@ -30,7 +39,8 @@ pub(crate) fn of(name: &str) -> Result<(Identity, BTreeMap<String, String>), Fai
     let user = User::from_name(name)
         .map_err(|error| unknown(error.to_string()))?
         .ok_or_else(|| unknown("there is none of this name".to_owned()))?;
-    if !geteuid().is_root() && geteuid() != user.uid {
+    let own = geteuid();
+    if !own.is_root() && own != user.uid {
         let message = format!(
             "only a server that runs as root can run a tool as `{name}`: start it as root, or remove `runAs`"
         );
@@ -50,12 +60,21 @@ pub(crate) fn of(name: &str) -> Result<(Identity, BTreeMap<String, String>), Fai
         groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),
     };
     let variables = variables.map(|(name, value)| (name.to_owned(), value));
-    Ok((identity, variables.into()))
+    Ok(RunsAs {
+        identity: needed(own, identity),
+        variables: variables.into(),
+    })
+}
+
+/// Only root may take a user on, even its own, and nobody else needs to.
+#[cfg(unix)]
+fn needed(own: nix::unistd::Uid, identity: Identity) -> Option<Identity> {
+    (own.is_root() || own.as_raw() != identity.uid).then_some(identity)
 }
 
 /// Here no process can be somebody else.
 #[cfg(not(unix))]
-pub(crate) fn of(name: &str) -> Result<(Identity, BTreeMap<String, String>), Failure> {
+pub(crate) fn of(name: &str) -> Result<RunsAs, Failure> {
     let message = format!("this system can't run a tool as `{name}`: remove `runAs`");
     Err(unavailable(codes::USER_NOT_FOUND, message))
 }
@@ -70,13 +89,27 @@ mod tests {
         let own = nix::unistd::User::from_uid(nix::unistd::geteuid())
             .unwrap()
             .unwrap();
-        let (identity, variables) = of(&own.name).unwrap();
-        assert_eq!(identity.uid, own.uid.as_raw());
-        assert!(identity.groups.contains(&own.gid.as_raw()));
-        assert_eq!(variables["USER"], own.name);
+        let found = of(&own.name).unwrap();
+        if let Some(identity) = found.identity {
+            assert_eq!(identity.uid, own.uid.as_raw());
+            assert!(identity.groups.contains(&own.gid.as_raw()));
+        }
+        assert_eq!(found.variables["USER"], own.name);
         assert!(matches!(
             of("nobody-of-this-name"),
             Err(Failure::NotFound(_))
         ));
+    }
+
+    #[test]
+    fn who_is_that_user_already_takes_nobody_on() {
+        let identity = Identity {
+            uid: 1000,
+            gid: 1000,
+            groups: vec![1000],
+        };
+        let by = |uid| needed(nix::unistd::Uid::from_raw(uid), identity.clone());
+        assert_eq!(by(1000), None);
+        assert_eq!(by(0), Some(identity.clone()));
     }
 }

@@ -8,6 +8,7 @@ mod host;
 mod identity;
 mod meter;
 mod program;
+mod refusal;
 mod scratch;
 mod spawn;
 mod tools;
@@ -28,4 +29,5 @@ compile_error!(
 pub use capability::{ProcessCapability, ProcessConfig};
 pub use program::{Hash, HashError, Program, ProgramError};
 pub use spawn::{Child, Exit, Launch, Place, Sink};
+pub use system::raise_open_files;
 pub use tools::{Found, ToolGrant, Tools};

@@ -44,6 +44,10 @@ impl Meter {
     /// Begins to count a process, and says which one it is.
     pub(crate) fn add(&self, view: View) -> usize {
         let mut children = self.lock();
+        // Others passed a bound while this one was started.
+        if self.passed.get().is_some() {
+            view.kill();
+        }
         children.push(Counted {
             view: Some(view),
             last: Sample::default(),
@@ -57,15 +61,18 @@ impl Meter {
 
     /// Looks at a process once; false when there is nothing more to see.
     pub(crate) fn look(&self, child: usize) -> bool {
-        if self.passed.get().is_some() {
-            return false;
-        }
         let Some(view) = self.view(child) else {
             return false;
         };
-        let sample = view.sample(self.caps.processes);
-        self.note(child, sample);
-        self.passed.get().is_none()
+        if self.passed.get().is_some() {
+            // A bomb may have got away from the first kill, and nobody else has
+            // a turn before it.
+            view.kill();
+        } else {
+            let sample = view.sample(self.caps.processes);
+            self.note(child, sample, false);
+        }
+        true
     }
 
     /// Looks at it no more.
@@ -75,9 +82,9 @@ impl Meter {
         }
     }
 
-    /// Counts what a process used in the end, and gives it back with what was
-    /// seen besides.
-    pub(crate) fn ended(&self, child: usize, usage: Usage) -> Usage {
+    /// Counts what a process used in the end, and what the kernel refused it,
+    /// and gives it back with what was seen besides.
+    pub(crate) fn ended(&self, child: usize, usage: Usage, refused: Option<Cap>) -> Usage {
         let peak = {
             let mut children = self.lock();
             let Some(counted) = children.get_mut(child) else {
@@ -91,8 +98,10 @@ impl Meter {
             child,
             Sample {
                 cpu_time: usage.cpu_time,
+                refused,
                 ..Sample::default()
             },
+            true,
         );
         usage
     }
@@ -114,10 +123,13 @@ impl Meter {
     }
 
     /// Takes a sample in, and ends the run's processes when together they use
-    /// more than they may.
-    pub(crate) fn note(&self, child: usize, sample: Sample) {
+    /// more than they may. What was seen of a process counts no more once it is
+    /// known what it used in the end.
+    fn note(&self, child: usize, sample: Sample, in_the_end: bool) {
         let mut children = self.lock();
-        if let Some(counted) = children.get_mut(child) {
+        if let Some(counted) = children.get_mut(child)
+            && (in_the_end || counted.view.is_some())
+        {
             counted.last = sample;
             counted.peak = highest(counted.peak, sample);
         }
@@ -207,5 +219,34 @@ fn bytes(bytes: u64) -> String {
         format!("{} MiB", bytes >> 20)
     } else {
         format!("{bytes} bytes")
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_was_seen_before_the_end_and_told_after_it_does_not_count() {
+        let caps = Caps {
+            memory: Some(10),
+            ..Caps::default()
+        };
+        let meter = Meter::new(caps);
+        let child = meter.add(View::of_nothing());
+        let used = Usage {
+            cpu_time: Duration::from_secs(1),
+            ..Usage::default()
+        };
+        meter.ended(child, used, None);
+        let late = Sample {
+            memory: 11,
+            ..Sample::default()
+        };
+        meter.note(child, late, false);
+        assert_eq!(meter.passed(), None);
+        assert_eq!(meter.lock()[child].last.cpu_time, used.cpu_time);
     }
 }

@@ -3,7 +3,6 @@
 
 use std::ffi::OsString;
 use std::future::Future;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jobcell_model::OutputStream;
 use jobcell_plugin_host::bindings::types::Failure;
-use jobcell_plugin_host::{RunScope, codes, invalid, not_found, other, unavailable};
+use jobcell_plugin_host::{RunScope, codes, unavailable};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -21,7 +20,8 @@ use crate::decode::Decoder;
 use crate::identity::Identity;
 use crate::meter::{self, Meter};
 use crate::program::Program;
-use crate::system::{Containment, Failed, Group, NotStarted, Pipes, Seat};
+use crate::refusal::{check, refused};
+use crate::system::{Containment, Group, Pipes, Seat};
 use crate::usage::Usage;
 use crate::watcher::Watcher;
 
@@ -29,6 +29,9 @@ use crate::watcher::Watcher;
 const PIECE: usize = 64 << 10;
 /// Pieces that wait for a plugin before the child has to.
 const WAITING_PIECES: usize = 8;
+/// How long more of a stream that goes to both is waited for, before a plugin is
+/// given a piece of it: each costs it a call, and readers have it already.
+const GATHERING: Duration = Duration::from_millis(100);
 /// How long output is waited for after a process ended: only one that can't be
 /// killed, or that somebody outside handed the pipe to, holds it open by then.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
@@ -114,8 +117,10 @@ pub struct Child {
     pump: Option<JoinHandle<()>>,
     stdout: Option<mpsc::Receiver<Vec<u8>>>,
     stderr: Option<mpsc::Receiver<Vec<u8>>>,
-    /// What the plugin did not want at once, of each stream.
+    /// What the plugin was not given yet, of each stream.
     left_over: [Vec<u8>; 2],
+    /// Whether it goes to the run's output as well, of each stream.
+    teed: [bool; 2],
     last_output: LastOutput,
     /// When the group was asked to end.
     asked: Option<Instant>,
@@ -138,7 +143,11 @@ impl LastOutput {
         let start = Instant::now();
         let piece = tokio::time::timeout(self.patience, receiver.recv()).await;
         self.patience = self.patience.saturating_sub(start.elapsed());
-        let piece = piece.ok().flatten()?;
+        self.allow(piece.ok().flatten()?, receiver)
+    }
+
+    /// A piece, if it is not one too many.
+    fn allow(&mut self, piece: Vec<u8>, receiver: &mut mpsc::Receiver<Vec<u8>>) -> Option<Vec<u8>> {
         match self.bytes.checked_sub(piece.len()) {
             Some(rest) => {
                 self.bytes = rest;
@@ -161,6 +170,10 @@ impl Child {
         check(launch)?;
         let scope = &place.scope;
         scope.before_effect().await?;
+        // Nobody would look at what starts after that.
+        if let Some(cap) = place.meter.passed() {
+            return Err(meter::failure(scope.limits(), cap));
+        }
         // Before there is anything to look at: what fills the machine leaves no
         // room for a thread.
         place.watcher.start().map_err(|error| {
@@ -196,6 +209,7 @@ impl Child {
             stdout,
             stderr,
             left_over: [Vec::new(), Vec::new()],
+            teed: [launch.stdout, launch.stderr].map(|sink| sink == Sink::Tee),
             last_output: LastOutput {
                 noticed: false,
                 patience: LAST_OUTPUT,
@@ -217,15 +231,48 @@ impl Child {
         most: usize,
     ) -> Result<Option<Vec<u8>>, Failure> {
         let place = usize::from(stream != OutputStream::Stdout);
-        let mut piece = std::mem::take(&mut self.left_over[place]);
-        if piece.is_empty() {
+        if self.left_over[place].is_empty() {
             match self.next_piece(stream).await? {
-                Some(next) => piece = next,
+                Some(next) => self.left_over[place] = next,
                 None => return Ok(None),
             }
         }
+        self.gather(stream, most.min(PIECE)).await?;
+        let mut piece = std::mem::take(&mut self.left_over[place]);
         self.left_over[place] = piece.split_off(piece.len().min(most.max(1)));
         Ok(Some(piece))
+    }
+
+    /// Joins what is ready of a stream, up to so many bytes. It stays here until
+    /// all of it can be given, so that a read that is dropped loses nothing.
+    async fn gather(&mut self, stream: OutputStream, enough: usize) -> Result<(), Failure> {
+        let place = usize::from(stream != OutputStream::Stdout);
+        let until = Instant::now() + GATHERING;
+        while self.left_over[place].len() < enough {
+            let next = match self.ready_piece(stream) {
+                None if self.teed[place] && !self.last_output.noticed => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    let next = tokio::time::timeout(left, self.next_piece(stream)).await;
+                    next.unwrap_or(Ok(None))?
+                }
+                ready => ready,
+            };
+            let Some(next) = next else { break };
+            self.left_over[place].extend(next);
+        }
+        Ok(())
+    }
+
+    fn ready_piece(&mut self, stream: OutputStream) -> Option<Vec<u8>> {
+        let receiver = match stream {
+            OutputStream::Stdout => self.stdout.as_mut()?,
+            OutputStream::Stderr | OutputStream::Log => self.stderr.as_mut()?,
+        };
+        let piece = receiver.try_recv().ok()?;
+        if self.last_output.noticed {
+            return self.last_output.allow(piece, receiver);
+        }
+        Some(piece)
     }
 
     async fn next_piece(&mut self, stream: OutputStream) -> Result<Option<Vec<u8>>, Failure> {
@@ -263,6 +310,7 @@ impl Child {
     /// are gone by then.
     pub async fn wait(&mut self) -> Result<Exit, Failure> {
         if let Some(exit) = self.ended {
+            self.finish_output().await;
             return self.within_bounds(exit);
         }
         // Nobody reads any more, and nobody may hold up the child.
@@ -284,7 +332,7 @@ impl Child {
     /// Asks the group to end, and kills it when it has not in time.
     pub async fn kill(&mut self) {
         if self.ended.is_some() {
-            return;
+            return self.finish_output().await;
         }
         self.stdout = None;
         self.stderr = None;
@@ -331,21 +379,29 @@ impl Child {
             wall_time,
             ..end.usage
         };
-        self.usage = self.meter.ended(self.number, usage);
+        self.usage = self.meter.ended(self.number, usage, end.refused);
         self.ended = Some(end.exit);
         if let Some(left) = end.left {
             self.note(&format!("still there after it was killed: {left}"));
             self.meter.could_not_end(left);
         }
-        if let Some(mut pump) = self.pump.take()
-            && tokio::time::timeout(self.last_output.patience.max(LAST_MOMENT), &mut pump)
-                .await
-                .is_err()
-        {
+        self.finish_output().await;
+        end.exit
+    }
+
+    /// Waits for the last output. Whoever comes second, because the first was
+    /// dropped while it waited, goes on with it.
+    async fn finish_output(&mut self) {
+        let Some(pump) = &mut self.pump else { return };
+        let patience = self.last_output.patience.max(LAST_MOMENT);
+        let in_time = tokio::time::timeout(patience, &mut *pump).await.is_ok();
+        if !in_time {
             pump.abort();
+        }
+        self.pump = None;
+        if !in_time {
             self.note("a process that is not the run's holds its output open; what it writes from now on is lost");
         }
-        end.exit
     }
 
     fn note(&self, line: &str) {
@@ -475,74 +531,5 @@ async fn drain(
         if length == 0 {
             return;
         }
-    }
-}
-
-fn check(launch: &Launch) -> Result<(), Failure> {
-    let has_nul = |text: &OsString| text.as_encoded_bytes().contains(&0);
-    if launch.arguments.iter().any(has_nul) {
-        return Err(invalid(
-            codes::MISUSE,
-            "an argument contains a NUL character",
-        ));
-    }
-    for (name, value) in &launch.environment {
-        let bytes = name.as_encoded_bytes();
-        if bytes.is_empty() || bytes.contains(&b'=') || has_nul(name) || has_nul(value) {
-            let message = format!("the variable `{}` can't be set", name.to_string_lossy());
-            return Err(invalid(codes::MISUSE, message));
-        }
-    }
-    if !launch.working_directory.is_absolute() {
-        let message = format!(
-            "the working folder `{}` is not an absolute path",
-            launch.working_directory.display()
-        );
-        return Err(invalid(codes::PATH_NOT_FOUND, message));
-    }
-    if !launch.working_directory.is_dir() {
-        let message = format!(
-            "the working folder {} is not there or can't be entered",
-            launch.working_directory.display()
-        );
-        return Err(not_found(codes::PATH_NOT_FOUND, message));
-    }
-    Ok(())
-}
-
-fn refused(launch: &Launch, failed: &NotStarted) -> Failure {
-    let NotStarted { stage, error } = failed;
-    let program = launch.program.path().display();
-    match stage {
-        Failed::Folder => {
-            let folder = launch.working_directory.display();
-            let message = format!("the working folder {folder} can't be entered: {error}");
-            return not_found(codes::PATH_NOT_FOUND, message);
-        }
-        Failed::Identity => {
-            let message = format!("{program} can't be run as the user of its grant: {error}");
-            return unavailable(codes::SPAWN_FAILED, message);
-        }
-        Failed::Limits => {
-            let message = format!("the limits of {program} can't be set: {error}");
-            return unavailable(codes::SPAWN_FAILED, message);
-        }
-        Failed::Program | Failed::Start => {}
-    }
-    let message = format!("{program} can't be started: {error}");
-    match error.kind() {
-        ErrorKind::ArgumentListTooLong => {
-            let hint = "its arguments and variables are too long for this system; pass long values in a file";
-            invalid(codes::SPAWN_FAILED, format!("{message}: {hint}"))
-        }
-        // The executable is there, so what is missing is what it names.
-        ErrorKind::NotFound if launch.program.path().exists() => {
-            let hint = "the interpreter in its first line, or its loader, is not on this machine";
-            other(codes::SPAWN_FAILED, format!("{message}: {hint}"), [])
-        }
-        ErrorKind::Unsupported | ErrorKind::WouldBlock | ErrorKind::OutOfMemory => {
-            unavailable(codes::SPAWN_FAILED, message)
-        }
-        _ => other(codes::SPAWN_FAILED, message, []),
     }
 }

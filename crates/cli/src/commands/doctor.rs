@@ -19,8 +19,9 @@ use crate::out::say;
 
 /// How long a tool may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How tools that are known well are asked for their version. What an admin
-/// named is not run for it: nobody knows what it would do.
+/// How tools that are granted from the start are asked for their version. What
+/// an admin named is not run for it, whatever its role: nobody knows what it
+/// would do, and as whom.
 const ASKED: [(&str, &[&str]); 4] = [
     ("powershell", &["-NoLogo", "-Version"]),
     ("bash", &["--version"]),
@@ -148,6 +149,7 @@ async fn connections(config: &Config, data: &DataFolder) -> Vec<Connection> {
 
 async fn tool(process: &ProcessCapability, found: Found) -> Tool {
     let asked = ASKED.iter().find(|(role, _)| *role == found.role);
+    let asked = asked.filter(|_| !found.configured);
     let (path, problem) = match found.program {
         Ok(path) => (Some(path), None),
         Err(problem) => (None, Some(problem)),

@@ -28,6 +28,7 @@ pub(super) fn run(options: Run, config: &Config) -> Result<Exit, Failure> {
         .map_err(|reason| Failure::message(Exit::InvalidJob, format!("{name}: {reason}")))?;
     let data = DataFolder::choose(options.data.folder, config)?;
     data.create()?;
+    data.let_users_pass(config)?;
     let sql = databases::configured(config, &data);
     let job_types = compose::job_types(config, &data, &sql)?;
     compose::runtime()?.block_on(async {

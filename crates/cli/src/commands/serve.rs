@@ -40,6 +40,8 @@ pub(super) fn run(options: Serve, mut config: Config) -> Result<Exit, Failure> {
     let data = DataFolder::choose(options.data.folder, &config)?;
     data.create()?;
     let store = compose::open_store(&data)?;
+    // The store is there by now, and becomes its owner's alone.
+    data.let_users_pass(&config)?;
     let sql = databases::configured(&config, &data);
     let job_types = compose::job_types(&config, &data, &sql)?;
     compose::runtime()?.block_on(async {

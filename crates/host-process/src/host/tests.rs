@@ -235,6 +235,30 @@ async fn script_files_must_be_absolute_there_and_inside_the_granted_folders() {
 }
 
 #[tokio::test]
+async fn a_program_works_in_the_folder_that_was_checked_and_not_where_a_link_leads_later() {
+    let granted = tempfile::tempdir().unwrap();
+    let real = granted.path().canonicalize().unwrap().join("work");
+    std::fs::create_dir(&real).unwrap();
+    let link = granted.path().join("link");
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let tool = ToolGrant {
+        path: "/bin/sh".into(),
+        working_folders: vec![granted.path().to_owned()],
+        ..ToolGrant::default()
+    };
+    let tools = BTreeMap::from([("shell".to_owned(), tool)]);
+    let tools = Tools::search("".as_ref()).with_configured(tools);
+    let mut fixture = Fixture::with(|config| config.tools = tools, |_| {});
+    let command = fixture.command("pwd").await;
+    let path = link.to_str().unwrap().to_owned();
+    HostCommand::working_directory(fixture.run(), Resource::new_borrow(command), path)
+        .await
+        .unwrap();
+    let launch = fixture.run().launch(&Resource::new_borrow(command));
+    assert_eq!(launch.unwrap().working_directory, real);
+}
+
+#[tokio::test]
 async fn a_handle_that_was_dropped_is_an_error_and_no_panic() {
     let mut fixture = Fixture::new();
     let child = fixture.start("sleep 600").await;

@@ -4,14 +4,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::proc::{self, Process};
-use crate::usage::{Caps, Sample};
+use crate::usage::{Cap, Caps, Sample};
 
 /// Controllers that are asked for where the system has them to give.
 const WANTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
@@ -103,7 +103,10 @@ impl Root {
             let owner = name.rsplit_once('@').map(|(_, owner)| owner);
             owner.is_some_and(|owner| owner != self.owner && !lives(owner))
         };
-        existing(&self.folder, orphaned)
+        existing(&self.folder, orphaned).unwrap_or_else(|error| {
+            tracing::warn!(%error, "cgroups that a crash left can't be looked for");
+            Vec::new()
+        })
     }
 }
 
@@ -126,7 +129,8 @@ fn tidy(own: &Path) {
             let owner = name.rsplit_once('@').map(|(_, owner)| owner);
             owner.is_some_and(|owner| !lives(owner))
         };
-        for cgroup in existing(&folder, orphaned) {
+        // Whoever starts next tries again.
+        for cgroup in existing(&folder, orphaned).unwrap_or_default() {
             if cgroup.is_empty() {
                 cgroup.remove();
             }
@@ -137,24 +141,39 @@ fn tidy(own: &Path) {
 }
 
 /// The cgroups of an execution that its trace leads to.
-pub(crate) fn of_trace(trace: &Path) -> Vec<Cgroup> {
+///
+/// # Errors
+/// When it can't be seen whether there are any.
+pub(crate) fn of_trace(trace: &Path) -> io::Result<Vec<Cgroup>> {
     let (Some(folder), Some(execution)) = (trace.parent(), trace.file_name()) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let prefix = format!("{}.", execution.to_string_lossy());
     existing(folder, |name| name.starts_with(&prefix))
 }
 
-fn existing(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<Cgroup> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
+fn existing(folder: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<Cgroup>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if proc::is_gone(&error) => return Ok(Vec::new()),
+        entries => entries?,
     };
-    entries
-        .flatten()
-        .filter(|entry| entry.path().is_dir())
-        .filter(|entry| entry.file_name().to_str().is_some_and(&wanted))
-        .filter_map(|entry| Cgroup::open(entry.path()).ok())
-        .collect()
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() || !entry.file_name().to_str().is_some_and(&wanted) {
+            continue;
+        }
+        match Cgroup::open(entry.path()) {
+            Err(error) if proc::is_gone(&error) || is_removed(&error) => {}
+            cgroup => found.push(cgroup?),
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a file could not be used because its cgroup is there no more.
+fn is_removed(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENODEV)
 }
 
 /// Whether the process that a name ends with still lives.
@@ -162,7 +181,11 @@ fn lives(owner: &str) -> bool {
     let parts = owner.split_once('-');
     let parts = parts.and_then(|(pid, start)| Some((pid.parse().ok()?, start.parse().ok()?)));
     parts.is_some_and(|(pid, start): (i32, u64)| {
-        Process::read(pid).is_some_and(|process| process.alive && process.start == start)
+        match Process::look(pid) {
+            Ok(found) => found.is_some_and(|process| process.alive && process.start == start),
+            // Who knows? Then nobody ends what is its own.
+            Err(_) => true,
+        }
     })
 }
 
@@ -248,6 +271,13 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 pub(crate) struct Cgroup {
     path: PathBuf,
     folder: File,
+    /// Open from the start: what must end has to end even where this process
+    /// has no descriptor to spare.
+    kill: File,
+    events: File,
+    /// What it was bounded to: what the kernel refuses beyond that is not ours
+    /// to name.
+    caps: Caps,
 }
 
 impl Cgroup {
@@ -261,7 +291,15 @@ impl Cgroup {
             .read(true)
             .custom_flags(libc::O_DIRECTORY | libc::O_PATH)
             .open(&path)?;
-        Ok(Self { path, folder })
+        Ok(Self {
+            kill: OpenOptions::new()
+                .write(true)
+                .open(path.join("cgroup.kill"))?,
+            events: File::open(path.join("cgroup.events"))?,
+            caps: Caps::default(),
+            path,
+            folder,
+        })
     }
 
     pub(super) fn handle(&self) -> BorrowedFd<'_> {
@@ -270,7 +308,8 @@ impl Cgroup {
 
     /// Has the kernel hold these bounds, as far as it can here. What it can't,
     /// whoever looks at samples holds.
-    pub(super) fn bound(&self, caps: &Caps) {
+    pub(super) fn bound(&mut self, caps: &Caps) {
+        self.caps = *caps;
         let bounds = [
             ("memory.max", caps.memory),
             ("memory.swap.max", caps.memory.map(|_| 0)),
@@ -290,16 +329,20 @@ impl Cgroup {
 
     /// Whether any process in it or below it is left. A zombie does not count.
     pub(crate) fn is_empty(&self) -> bool {
-        match self.file("cgroup.events") {
-            Some(events) => value(&events, "populated") == Some(0),
-            None => !self.path.exists(),
+        let mut events = [0; 256];
+        match self.events.read_at(&mut events, 0) {
+            Ok(length) => {
+                let events = String::from_utf8_lossy(&events[..length]);
+                value(&events, "populated") == Some(0)
+            }
+            Err(error) => is_removed(&error),
         }
     }
 
     /// Ends everything in it at once, also what is being forked.
     pub(crate) fn kill(&self) {
-        if let Err(error) = write(&self.path.join("cgroup.kill"), "1")
-            && error.kind() != io::ErrorKind::NotFound
+        if let Err(error) = (&self.kill).write_all(b"1")
+            && !is_removed(&error)
         {
             tracing::warn!(cgroup = %self.path.display(), %error, "a cgroup can't be killed");
         }
@@ -326,6 +369,9 @@ impl Cgroup {
     pub(crate) fn names(&self) -> String {
         let pids = self.pids();
         let processes: Vec<Process> = pids.into_iter().filter_map(Process::read).collect();
+        if processes.is_empty() {
+            return format!("what is in {}", self.path.display());
+        }
         proc::names(&processes)
     }
 
@@ -380,14 +426,21 @@ impl Cgroup {
         Duration::from_micros(used.unwrap_or(0))
     }
 
-    /// Whether the kernel had to hold one of its bounds.
-    fn refused(&self) -> Option<crate::usage::Cap> {
-        use crate::usage::Cap;
-        let count = |file: &str, key: &str| self.file(file).and_then(|text| value(&text, key));
-        if count("memory.events", "oom_kill").unwrap_or(0) > 0 {
+    /// Whether the kernel had to hold one of its bounds. A machine that runs
+    /// out of memory, or a bound further up, is told by the same counters.
+    fn refused(&self) -> Option<Cap> {
+        let counted = |file: &str, key: &str| {
+            let count = self.file(file).and_then(|text| value(&text, key));
+            count.unwrap_or(0) > 0
+        };
+        let met = |key| counted("memory.events", key);
+        if self.caps.memory.is_some() && met("oom") && met("oom_kill") {
             return Some(Cap::Memory);
         }
-        (count("pids.events", "max").unwrap_or(0) > 0).then_some(Cap::Processes)
+        let most = self.caps.processes?;
+        let peak = self.number("pids.peak");
+        let was_full = peak.is_none_or(|peak| peak >= u64::from(most));
+        (was_full && counted("pids.events", "max")).then_some(Cap::Processes)
     }
 
     fn pids(&self) -> Vec<i32> {
@@ -413,6 +466,17 @@ impl Cgroup {
             .read_to_string(&mut text)
             .ok()?;
         Some(text)
+    }
+
+    /// Ends it with all that is in it, without a wait of more than a moment.
+    pub(super) fn end(&self) {
+        self.kill();
+        for _ in 0..100 {
+            if self.is_empty() {
+                return self.remove();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Removes it, once it is empty, with what its processes made below it.
@@ -460,41 +524,5 @@ fn value(text: &str, key: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_own_cgroup_is_found_where_it_is_mounted() {
-        let hybrid = "29 28 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        let own = "9:name=systemd:/\n0::/\n";
-        let found = own_folder(hybrid, own);
-        assert_eq!(found, Some("/sys/fs/cgroup/unified/".into()));
-        let unified = "30 1 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n";
-        let found = own_folder(unified, "0::/system.slice/jobcell.service\n");
-        assert_eq!(
-            found,
-            Some("/sys/fs/cgroup/system.slice/jobcell.service".into())
-        );
-        // A container may see only its part of the tree.
-        let part = "30 1 0:26 /pod/a /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        let found = own_folder(part, "0::/pod/a/b\n");
-        assert_eq!(found, Some("/sys/fs/cgroup/b".into()));
-        assert_eq!(own_folder(hybrid, "4:memory:/\n"), None);
-        assert_eq!(own_folder("", own), None);
-    }
-
-    #[test]
-    fn numbers_are_found_behind_their_keys() {
-        assert_eq!(value("populated 0\nfrozen 1\n", "frozen"), Some(1));
-        assert_eq!(value("populated 0\n", "frozen"), None);
-    }
-
-    #[test]
-    fn an_owner_lives_only_as_who_it_was() {
-        let own = std::process::id();
-        let start = Process::read(own.cast_signed()).map_or(0, |process| process.start);
-        assert!(lives(&format!("{own}-{start}")));
-        assert!(!lives(&format!("{own}-{}", start + 1)));
-        assert!(!lives("nobody"));
-    }
-}
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+pub(super) mod tests;

@@ -7,6 +7,11 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::wait;
+
 /// Where the new process begins. It may only do what a signal handler may.
 pub(super) type Entry = unsafe extern "C" fn(*mut c_void) -> !;
 
@@ -23,9 +28,35 @@ pub(super) enum Memory {
 /// A process that was started.
 #[derive(Debug)]
 pub(super) struct Started {
-    pub(super) pid: i32,
+    pub(super) newborn: Newborn,
     /// Becomes readable when it ends.
     pub(super) handle: OwnedFd,
+}
+
+/// A child that nobody looks after yet. Dropped it is killed and reaped, so that
+/// whatever fails after its start leaves nothing that runs unseen.
+#[derive(Debug)]
+pub(super) struct Newborn(i32);
+
+impl Newborn {
+    pub(super) const fn pid(&self) -> i32 {
+        self.0
+    }
+
+    /// From now on somebody else looks after it.
+    pub(super) fn adopted(self) -> i32 {
+        let pid = self.0;
+        std::mem::forget(self);
+        pid
+    }
+}
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        // Nobody has reaped it, so its number is its own.
+        kill(Pid::from_raw(self.0), Signal::SIGKILL).ok();
+        wait::take(self.0, true);
+    }
 }
 
 /// The stack of a child that shares its parent's memory.
@@ -73,7 +104,8 @@ pub(super) unsafe fn start(
     }
     // SAFETY: the kernel has made this descriptor for us alone.
     let handle = unsafe { OwnedFd::from_raw_fd(handle) };
-    Ok(Started { pid, handle })
+    let newborn = Newborn(pid);
+    Ok(Started { newborn, handle })
 }
 
 /// The child goes on here, in a copy of all memory, and then at `entry`.
@@ -189,5 +221,29 @@ impl Drop for Quiet {
         unsafe {
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut());
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn wait_for_ever(_: *mut c_void) -> ! {
+        loop {
+            // SAFETY: a system call without arguments.
+            unsafe { libc::pause() };
+        }
+    }
+
+    #[test]
+    fn what_nobody_looks_after_is_killed_and_reaped() {
+        // SAFETY: `wait_for_ever` makes one system call, again and again.
+        let started =
+            unsafe { start(wait_for_ever, std::ptr::null_mut(), Memory::Copied, None).unwrap() };
+        let process = std::path::PathBuf::from(format!("/proc/{}", started.newborn.pid()));
+        assert!(process.exists());
+        drop(started);
+        assert!(!process.exists(), "it goes on, or is a zombie");
     }
 }

@@ -49,6 +49,9 @@ impl Stage {
     }
 }
 
+/// A limit of the new process.
+pub(super) type Limit = (libc::__rlimit_resource_t, libc::rlimit);
+
 /// Everything that the new process needs, ready to be read there.
 pub(super) struct Plan<'a> {
     image: Image<'a>,
@@ -56,7 +59,7 @@ pub(super) struct Plan<'a> {
     environment: Vec<*const c_char>,
     streams: [RawFd; 3],
     folder: &'a CStr,
-    limits: &'a [(libc::__rlimit_resource_t, u64)],
+    limits: &'a [Limit],
     identity: Option<&'a Identity>,
     /// Where a process with memory of its own says what failed; else -1.
     report: RawFd,
@@ -83,7 +86,7 @@ pub(super) struct Parts<'a> {
     pub(super) environment: &'a [CString],
     pub(super) streams: [RawFd; 3],
     pub(super) folder: &'a CStr,
-    pub(super) limits: &'a [(libc::__rlimit_resource_t, u64)],
+    pub(super) limits: &'a [Limit],
     pub(super) identity: Option<&'a Identity>,
     pub(super) report: RawFd,
 }
@@ -171,12 +174,8 @@ unsafe fn prepare_and_exec(plan: &Plan<'_>) -> Stage {
             }
         }
         keep_nothing_else(plan.image);
-        for (resource, most) in plan.limits {
-            let limit = libc::rlimit {
-                rlim_cur: *most,
-                rlim_max: *most,
-            };
-            if libc::setrlimit(*resource, &raw const limit) != 0 {
+        for (resource, limit) in plan.limits {
+            if libc::setrlimit(*resource, limit) != 0 {
                 return Stage::Limits;
             }
         }

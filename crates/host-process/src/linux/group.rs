@@ -10,20 +10,24 @@ use tokio::io::unix::AsyncFd;
 use super::NotStarted;
 use super::cgroup::Cgroup;
 use super::proc::{self, Process};
-use super::shim::Shim;
+use super::shim::{Shim, Words};
 use super::wait::{self, Ended};
 use crate::spawn::Exit;
-use crate::usage::{Sample, Usage};
+use crate::usage::{Cap, Sample, Usage};
 
 /// How long what was killed may take to be gone, and how often it is looked at.
 pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 const LOOK_SELDOM: Duration = Duration::from_millis(50);
+/// So many looks in a row a shim may hold nothing and not end.
+const ALONE: u32 = 10;
 
 /// What is known of a group that ended.
 pub(crate) struct End {
     pub(crate) exit: Exit,
     pub(crate) usage: Usage,
+    /// A bound that the kernel had to hold.
+    pub(crate) refused: Option<Cap>,
     /// What is there all the same after it was killed.
     pub(crate) left: Option<String>,
 }
@@ -33,14 +37,37 @@ pub(crate) struct Group(Kind);
 
 enum Kind {
     Cgroup { leader: Leader, cgroup: Arc<Cgroup> },
-    Shim(Shim),
+    Shim(Box<Shim>),
 }
 
 /// The first process of a cgroup, a child of ours.
 pub(super) struct Leader {
     pub(super) pid: i32,
     pub(super) handle: AsyncFd<OwnedFd>,
+    /// Whether we have its end, or have given up waiting for it.
     pub(super) reaped: bool,
+}
+
+impl Leader {
+    /// Its end, where it has ended.
+    fn take(&mut self) -> Option<Ended> {
+        let ended = wait::take(self.pid, false);
+        if ended.is_none() {
+            // One that can't be killed is not waited for a second time, but is
+            // no zombie for ever either.
+            let handle = self.handle.get_ref().try_clone();
+            if let Ok(handle) = handle.and_then(wait::watch) {
+                tokio::spawn(reap_later(self.pid, handle));
+            }
+        }
+        self.reaped = true;
+        ended
+    }
+}
+
+async fn reap_later(pid: i32, handle: AsyncFd<OwnedFd>) {
+    readable(&handle).await;
+    wait::take(pid, false);
 }
 
 /// Looks at a group without holding it.
@@ -59,8 +86,8 @@ impl Group {
         Self(Kind::Cgroup { leader, cgroup })
     }
 
-    pub(super) const fn in_shim(shim: Shim) -> Self {
-        Self(Kind::Shim(shim))
+    pub(super) fn in_shim(shim: Shim) -> Self {
+        Self(Kind::Shim(Box::new(shim)))
     }
 
     /// Who waits for [`Group::release`]: to be written down before.
@@ -124,7 +151,9 @@ impl Group {
     pub(crate) fn kill(&self) {
         match &self.0 {
             Kind::Cgroup { cgroup, .. } => cgroup.kill(),
-            Kind::Shim(shim) => shim.kill(),
+            Kind::Shim(shim) => {
+                shim.kill();
+            }
         }
     }
 
@@ -147,10 +176,21 @@ impl View {
         }
     }
 
+    /// Looks at a process that never was.
+    #[cfg(test)]
+    pub(crate) fn of_nothing() -> Self {
+        Self(Seen::Shim(Process {
+            pid: i32::MAX,
+            ..Process::default()
+        }))
+    }
+
     pub(crate) fn kill(&self) {
         match &self.0 {
             Seen::Cgroup(cgroup) => cgroup.kill(),
-            Seen::Shim(shim) => super::shim::kill_tree(shim.pid),
+            Seen::Shim(shim) => {
+                super::shim::kill_tree(shim.pid);
+            }
         }
     }
 }
@@ -166,49 +206,63 @@ async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup) -> End {
     // An unkillable program is not waited for: it could be for ever.
     let gone = async {
         let mut pause = LOOK_AGAIN;
-        if cgroup.is_empty() {
-            return;
+        if !cgroup.is_empty() {
+            cgroup.kill();
         }
-        cgroup.kill();
         while !cgroup.is_empty() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOOK_SELDOM);
         }
+        // It leaves its cgroup before its end can be taken.
+        readable(&leader.handle).await;
     };
-    let empty = tokio::time::timeout(GONE_WITHIN, gone).await.is_ok();
-    let ended = wait::take(leader.pid, false);
-    // One that can't be killed is not waited for a second time.
-    leader.reaped = true;
+    let gone = tokio::time::timeout(GONE_WITHIN, gone).await.is_ok();
+    let ended = leader.take();
     let total = cgroup.total();
-    let left = (!empty).then(|| cgroup.names());
-    if empty {
+    let left = (!gone).then(|| cgroup.names());
+    if gone {
         cgroup.remove();
     }
     end(ended, total, left)
 }
 
 async fn reap_shim(shim: &mut Shim) -> End {
-    let program = shim.take_word();
     let gone = async {
+        let mut alone = 0;
         while !shim.reap() {
-            shim.kill();
+            alone = if shim.kill() { alone + 1 } else { 0 };
             let next = tokio::time::timeout(LOOK_SELDOM, readable(&shim.handle));
             drop(next.await);
+            // It ends by itself in the moment in which it holds nothing, unless
+            // somebody keeps it from that.
+            if alone == ALONE {
+                shim.kill_itself();
+            }
         }
     };
     let empty = tokio::time::timeout(GONE_WITHIN, gone).await.is_ok();
-    let all = shim.take_word();
-    let left = match (empty, all.or(program)) {
+    let Words { program, all } = shim.words();
+    let left = match (empty, all) {
         (true, Some(_)) => None,
+        (true, None) if shim.holds_nothing => None,
         // It was killed, so that nobody knows what it held.
         (true, None) => Some("whatever it started: its shim was killed".to_owned()),
-        (false, _) => Some(proc::names(&shim.members())),
+        (false, _) => Some(left_of(shim)),
     };
     let ended = all.map(|all| Ended {
         status: program.map_or(all.status, |program| program.status),
         ..all
     });
     end(ended.or(program), Sample::default(), left)
+}
+
+/// What a shim still holds, for a person.
+fn left_of(shim: &Shim) -> String {
+    match shim.members() {
+        Ok(members) if members.is_empty() => format!("{} (its shim)", shim.process.pid),
+        Ok(members) => proc::names(&members),
+        Err(error) => format!("whatever it started: it can't be looked at: {error}"),
+    }
 }
 
 fn end(ended: Option<Ended>, total: Sample, left: Option<String>) -> End {
@@ -222,6 +276,7 @@ fn end(ended: Option<Ended>, total: Sample, left: Option<String>) -> End {
     End {
         exit,
         usage: usage.with(total),
+        refused: total.refused,
         left,
     }
 }
@@ -242,13 +297,65 @@ impl Drop for Group {
         {
             cgroup.kill();
             leader.reaped = wait::take(leader.pid, true).is_some();
-            for _ in 0..100 {
-                if cgroup.is_empty() {
-                    cgroup.remove();
-                    return;
-                }
-                std::thread::sleep(LOOK_AGAIN);
-            }
+            cgroup.end();
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::super::cgroup::tests::ended;
+    use super::*;
+    use crate::usage::Caps;
+
+    /// A process in what looks like a cgroup with these files.
+    fn group(script: &str, files: &[(&str, &str)], caps: &Caps) -> (tempfile::TempDir, Group) {
+        let mut command = Command::new("/bin/sh");
+        let command = command.args(["-c", script]).stdin(Stdio::null());
+        let pid = command.spawn().unwrap().id().cast_signed();
+        let raw = rustix::process::Pid::from_raw(pid).unwrap();
+        let flags = rustix::process::PidfdFlags::empty();
+        let handle = rustix::process::pidfd_open(raw, flags).unwrap();
+        let leader = Leader {
+            pid,
+            handle: wait::watch(handle).unwrap(),
+            reaped: false,
+        };
+        let (folder, cgroup) = ended(files, caps);
+        (folder, Group::in_cgroup(leader, cgroup))
+    }
+
+    #[tokio::test]
+    async fn what_the_kernel_refused_is_known_at_the_end() {
+        let caps = Caps {
+            memory: Some(1 << 20),
+            ..Caps::default()
+        };
+        let files = [
+            ("cgroup.events", "populated 0\n"),
+            ("memory.events", "oom 1\noom_kill 2\n"),
+        ];
+        let (_folder, mut group) = group("kill -9 $$", &files, &caps);
+        group.ended().await;
+        let end = group.reap().await;
+        assert_eq!(end.exit, Exit::Signal(9));
+        assert_eq!(end.refused, Some(Cap::Memory));
+        let meter = crate::meter::Meter::new(caps);
+        let child = meter.add(group.view());
+        meter.ended(child, end.usage, end.refused);
+        assert_eq!(meter.passed(), Some(Cap::Memory));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_program_is_taken_even_if_it_comes_after_that_of_its_cgroup() {
+        let files = [("cgroup.events", "populated 0\n")];
+        let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 7";
+        let (_folder, mut group) = group(script, &files, &Caps::default());
+        let end = group.reap().await;
+        assert_eq!(end.exit, Exit::Code(7));
+        assert!(end.left.is_none() && end.usage.cpu_time > Duration::ZERO);
     }
 }

@@ -13,15 +13,17 @@ mod wait;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::unix::pipe;
 
 pub(crate) use group::{Group, View};
 
 use self::cgroup::{Cgroup, Root};
 use self::clone3::Memory;
-use self::entry::{Image, Parts, Plan, Stage};
+use self::entry::{Image, Limit, Parts, Plan, Stage};
 use self::group::{GONE_WITHIN, Leader};
 use self::proc::Process;
 use self::shim::Shim;
@@ -33,6 +35,11 @@ use crate::usage::Caps;
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Processes and threads that a user may have besides those of a run.
 const SPARE: u64 = 32_768;
+/// Open files of this process where it may have any number.
+const MOST_OPEN_FILES: u64 = 1 << 20;
+/// The soft limit on open files that this process began with, once it has
+/// another one.
+static OPEN_FILES: OnceLock<Option<u64>> = OnceLock::new();
 /// How a trace says which kind it is.
 const IN_CGROUP: &str = "cgroup:";
 const BEHIND_SHIM: &str = "process:";
@@ -170,7 +177,7 @@ impl Containment {
         };
         let group = match self {
             Self::Cgroups(root) => {
-                let cgroup = root.make(seat.execution, seat.number)?;
+                let mut cgroup = root.make(seat.execution, seat.number)?;
                 cgroup.bound(&seat.caps);
                 in_cgroup(cgroup, launch, parts)?
             }
@@ -216,30 +223,47 @@ pub(crate) async fn end_traced(execution: &str, traces: &[String]) -> Result<(),
 
 /// Kills what a trace leads to; gives what is still there.
 fn end_once(execution: &str, trace: &str) -> Option<String> {
-    if let Some(path) = trace.strip_prefix(IN_CGROUP) {
-        let mut left = Vec::new();
-        for cgroup in cgroup::of_trace(Path::new(path)) {
-            if cgroup.is_empty() {
-                cgroup.remove();
-            } else {
-                cgroup.kill();
-                left.push(cgroup.names());
-            }
+    let ended = if let Some(path) = trace.strip_prefix(IN_CGROUP) {
+        end_cgroups(Path::new(path))
+    } else {
+        end_behind_shim(execution, trace.strip_prefix(BEHIND_SHIM)?)
+    };
+    // Where it can't be looked, nobody says that nothing is left.
+    ended.unwrap_or_else(|error| Some(format!("what it left can't be looked at: {error}")))
+}
+
+fn end_cgroups(trace: &Path) -> io::Result<Option<String>> {
+    let mut left = Vec::new();
+    for cgroup in cgroup::of_trace(trace)? {
+        if cgroup.is_empty() {
+            cgroup.remove();
+        } else {
+            cgroup.kill();
+            left.push(cgroup.names());
         }
-        return (!left.is_empty()).then(|| left.join(", "));
     }
-    let shim = trace.strip_prefix(BEHIND_SHIM)?;
+    Ok((!left.is_empty()).then(|| left.join(", ")))
+}
+
+fn end_behind_shim(execution: &str, shim: &str) -> io::Result<Option<String>> {
     let mut fields = shim.split(' ');
-    let (pid, start, boot) = (fields.next()?, fields.next()?, fields.next()?);
-    if boot != proc::boot() {
-        return None;
+    let pid = fields.next().and_then(|pid| pid.parse::<i32>().ok());
+    let start = fields.next().and_then(|start| start.parse::<u64>().ok());
+    let (Some(pid), Some(start), Some(boot)) = (pid, start, fields.next()) else {
+        return Ok(None);
+    };
+    if boot != proc::boot()? {
+        return Ok(None);
     }
-    let (pid, start): (i32, u64) = (pid.parse().ok()?, start.parse().ok()?);
-    let shim = Process::read(pid).filter(|process| process.alive && process.start == start);
+    let shim = Process::look(pid)?.filter(|process| process.alive && process.start == start);
     // What lost its shim still has what it was given.
     let given = format!("JOBCELL_EXECUTION_ID={execution}");
-    let mut strays = proc::all();
-    strays.retain(|one| one.alive && one.pid != pid && proc::has_variable(one.pid, &given));
+    let mut strays = Vec::new();
+    for one in proc::all()? {
+        if one.alive && one.pid != pid && proc::has_variable(one.pid, &given)? {
+            strays.push(one);
+        }
+    }
     strays
         .iter()
         .for_each(|stray| shim::signal(stray, libc::SIGKILL));
@@ -247,12 +271,13 @@ fn end_once(execution: &str, trace: &str) -> Option<String> {
         shim::kill_tree(shim.pid);
         strays.push(shim.clone());
     }
-    (!strays.is_empty()).then(|| proc::names(&strays))
+    Ok((!strays.is_empty()).then(|| proc::names(&strays)))
 }
 
 /// A shim as a trace.
 fn trace_of(shim: &Process) -> String {
-    format!("{BEHIND_SHIM}{} {} {}", shim.pid, shim.start, proc::boot())
+    let boot = proc::boot().unwrap_or_default();
+    format!("{BEHIND_SHIM}{} {} {boot}", shim.pid, shim.start)
 }
 
 /// Starts a program in its cgroup.
@@ -266,10 +291,13 @@ fn in_cgroup<'a>(
     } else {
         as_ourselves(&cgroup, parts)
     };
-    let (started, failure) = started.inspect_err(|_| cgroup.remove())?;
+    // A child that nobody will look after may have made others by now.
+    let (started, failure) = started.inspect_err(|_| cgroup.end())?;
+    let clone3::Started { newborn, handle } = started;
+    let handle = wait::watch(handle).inspect_err(|_| cgroup.end())?;
     let leader = Leader {
-        pid: started.pid,
-        handle: wait::watch(started.handle)?,
+        pid: newborn.adopted(),
+        handle,
         reaped: false,
     };
     let group = Group::in_cgroup(leader, cgroup);
@@ -350,26 +378,56 @@ impl Texts {
     }
 }
 
-fn limits(caps: &Caps) -> Vec<(libc::__rlimit_resource_t, u64)> {
+fn limits(caps: &Caps) -> Vec<Limit> {
     let mut limits = Vec::new();
     if let Some(most) = caps.processes {
         // Not exact, because it counts all that the user has, and no bound for
         // root: it keeps a fork bomb from taking the whole machine until
         // somebody looks.
-        let own = rustix::process::getrlimit(rustix::process::Resource::Nproc);
-        let own = own.current.unwrap_or(u64::MAX);
-        limits.push((libc::RLIMIT_NPROC, own.min(u64::from(most) * 4 + SPARE)));
+        let own = getrlimit(Resource::Nproc).current.unwrap_or(u64::MAX);
+        let most = own.min(u64::from(most) * 4 + SPARE);
+        limits.push((libc::RLIMIT_NPROC, both(most)));
     }
+    let hardest = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     if let Some(most) = caps.open_files {
-        let own = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        let own = own.maximum.unwrap_or(u64::MAX);
-        limits.push((libc::RLIMIT_NOFILE, most.min(own)));
+        limits.push((libc::RLIMIT_NOFILE, both(most.min(hardest))));
+    } else if let Some(before) = OPEN_FILES.get() {
+        let as_before = libc::rlimit {
+            rlim_cur: before.unwrap_or(libc::RLIM_INFINITY),
+            rlim_max: hardest,
+        };
+        limits.push((libc::RLIMIT_NOFILE, as_before));
     }
     if let Some(most) = caps.cpu_time {
         // Whole seconds, and later than whoever looks at the whole tree.
-        limits.push((libc::RLIMIT_CPU, most.as_secs() + 2));
+        limits.push((libc::RLIMIT_CPU, both(most.as_secs() + 2)));
     }
     limits
+}
+
+const fn both(most: u64) -> libc::rlimit {
+    libc::rlimit {
+        rlim_cur: most,
+        rlim_max: most,
+    }
+}
+
+/// Lets this process have as many open files as its hard limit says: each run
+/// needs some, and without one nothing can be ended. Programs still get the
+/// soft limit that was here before, because some can't work with more.
+pub fn raise_open_files() {
+    let own = getrlimit(Resource::Nofile);
+    if OPEN_FILES.set(own.current).is_err() {
+        return;
+    }
+    let most = own.maximum.unwrap_or(MOST_OPEN_FILES);
+    let raised = Rlimit {
+        current: Some(most),
+        maximum: own.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, most, "the limit on open files can't be raised");
+    }
 }
 
 /// Has the system prefer this thread to all that do not ask for the same, where

@@ -19,6 +19,7 @@ use super::clone3::{self, Memory};
 use super::entry::{self, Plan, Stage};
 use super::proc::{self, Process};
 use super::wait::{self, Ended};
+use crate::spawn::Exit;
 use crate::usage::{Sample, Usage};
 
 /// How often a tree that grows is killed again before somebody else has a turn.
@@ -45,13 +46,19 @@ pub(super) struct Shim {
     pub(super) status: AsyncFd<OwnedFd>,
     gate: Option<io::PipeWriter>,
     report: Option<io::PipeReader>,
-    reaped: bool,
+    words: Words,
+    /// Whether nothing was left when we killed the shim itself.
+    pub(super) holds_nothing: bool,
+    /// How the shim itself ended.
+    ended: Option<Ended>,
 }
 
 /// What the shim says of the program, and of all when that has ended.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Word {
+    /// What it is about: [`PROGRAM`] or [`ALL`].
+    about: i64,
     status: i64,
     cpu_us: u64,
     max_rss: u64,
@@ -60,6 +67,17 @@ struct Word {
 }
 
 const WORD: usize = size_of::<Word>();
+const PROGRAM: i64 = 1;
+const ALL: i64 = 2;
+
+/// What a shim has said so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Words {
+    /// Of the program, when that had ended.
+    pub(super) program: Option<Ended>,
+    /// Of all that it held, when nothing was left.
+    pub(super) all: Option<Ended>,
+}
 
 impl Shim {
     /// Starts a shim that waits until it is released. `plan` makes the program's
@@ -93,15 +111,20 @@ impl Shim {
         // SAFETY: `live` runs in a copy of this process, where the plan is as
         // it is here, and makes system calls only.
         let started = unsafe { clone3::start(live, plan, Memory::Copied, None)? };
-        let process = Process::read(started.pid).ok_or_else(|| io::Error::other("it is gone"));
-        Ok(Self {
-            process: process?,
-            handle: wait::watch(started.handle)?,
+        let clone3::Started { newborn, handle } = started;
+        let process = Process::look(newborn.pid())?;
+        let shim = Self {
+            process: process.ok_or_else(|| io::Error::other("it is gone"))?,
+            handle: wait::watch(handle)?,
             status: wait::watch_pipe(status.into())?,
             gate: Some(release),
             report: Some(report),
-            reaped: false,
-        })
+            words: Words::default(),
+            holds_nothing: false,
+            ended: None,
+        };
+        newborn.adopted();
+        Ok(shim)
     }
 
     /// Lets the program start, and says what became of that.
@@ -122,46 +145,83 @@ impl Shim {
         entry::read_report(&said).map_or(Ok(()), Err)
     }
 
-    /// The next word that it said.
-    pub(super) fn take_word(&self) -> Option<Ended> {
+    /// All that it has said by now. That all has ended counts only from one that
+    /// ended by itself: who was killed may have left anything behind.
+    pub(super) fn words(&mut self) -> Words {
+        while let Some(word) = self.next_word() {
+            match word.about {
+                PROGRAM => self.words.program = Some(word.ended()),
+                ALL => self.words.all = Some(word.ended()),
+                _ => {}
+            }
+        }
+        let by_itself = self.ended.map(|ended| ended.exit()) == Some(Exit::Code(0));
+        Words {
+            all: self.words.all.filter(|_| by_itself),
+            ..self.words
+        }
+    }
+
+    fn next_word(&self) -> Option<Word> {
         let mut bytes = [0_u8; WORD];
         let mut pipe = wait::Reading(self.status.get_ref());
         pipe.read_exact(&mut bytes).ok()?;
         // SAFETY: plain numbers, for which all bytes are right.
-        let word: Word = unsafe { std::mem::transmute(bytes) };
-        Some(Ended {
-            status: c_int::try_from(word.status).unwrap_or(-1),
-            usage: Usage {
-                cpu_time: Duration::from_micros(word.cpu_us),
-                peak_memory: word.max_rss << 10,
-                read_bytes: word.read_blocks * wait::BLOCK,
-                written_bytes: word.written_blocks * wait::BLOCK,
-                ..Usage::default()
-            },
-        })
+        Some(unsafe { std::mem::transmute::<[u8; WORD], Word>(bytes) })
     }
 
-    pub(super) fn members(&self) -> Vec<Process> {
+    /// What it holds that is alive.
+    pub(super) fn members(&self) -> io::Result<Vec<Process>> {
         members(self.process.pid)
     }
 
     pub(super) fn terminate(&self) {
-        for process in self.members() {
+        // Who can't be asked is killed after the grace period.
+        for process in self.members().unwrap_or_default() {
             signal(&process, libc::SIGTERM);
         }
     }
 
-    /// Kills all that it holds.
-    pub(super) fn kill(&self) {
-        kill_tree(self.process.pid);
+    /// Kills all that it holds, and has it take note of that: it may have been
+    /// stopped. Gives whether nothing was left to be killed.
+    pub(super) fn kill(&self) -> bool {
+        let holds_nothing = kill_tree(self.process.pid);
+        self.signal_itself(rustix::process::Signal::CONT);
+        holds_nothing
+    }
+
+    /// Kills the shim itself, when it holds nothing any more.
+    pub(super) fn kill_itself(&mut self) {
+        self.holds_nothing = true;
+        self.signal_itself(rustix::process::Signal::KILL);
+    }
+
+    fn signal_itself(&self, signal: rustix::process::Signal) {
+        // One that has ended by now needs no signal.
+        rustix::process::pidfd_send_signal(self.handle.get_ref(), signal).ok();
     }
 
     /// Takes note of its end.
     pub(super) fn reap(&mut self) -> bool {
-        if !self.reaped {
-            self.reaped = wait::take(self.process.pid, false).is_some();
+        if self.ended.is_none() {
+            self.ended = wait::take(self.process.pid, false);
         }
-        self.reaped
+        self.ended.is_some()
+    }
+}
+
+impl Word {
+    fn ended(&self) -> Ended {
+        Ended {
+            status: c_int::try_from(self.status).unwrap_or(-1),
+            usage: Usage {
+                cpu_time: Duration::from_micros(self.cpu_us),
+                peak_memory: self.max_rss << 10,
+                read_bytes: self.read_blocks * wait::BLOCK,
+                written_bytes: self.written_blocks * wait::BLOCK,
+                ..Usage::default()
+            },
+        }
     }
 }
 
@@ -183,16 +243,26 @@ impl Drop for Shim {
     }
 }
 
-fn members(shim: i32) -> Vec<Process> {
-    let mut members = proc::descendants(shim);
+fn members(shim: i32) -> io::Result<Vec<Process>> {
+    let mut members = proc::descendants(shim)?;
     members.retain(|process| process.alive);
-    members
+    Ok(members)
 }
 
 /// What all that a shim holds uses now.
 pub(super) fn sample(shim: i32, most: Option<u32>) -> Sample {
     let most = most.and_then(|most| usize::try_from(most).ok());
-    let mut members = proc::descendants_up_to(shim, most.unwrap_or(usize::MAX));
+    // From parent to child: one that ends meanwhile is missed now rather than
+    // counted twice, as itself and by whoever takes its end.
+    let taken = Process::read(shim).map(|shim| shim.cpu_time_of_ended);
+    // What can't be looked at now is looked at next time.
+    let found = proc::descendants_up_to(shim, most.unwrap_or(usize::MAX));
+    let mut members = found.unwrap_or_default();
+    // Of the dead as well: nobody has taken their time yet.
+    let used = members
+        .iter()
+        .map(|process| process.cpu_time + process.cpu_time_of_ended);
+    let cpu_time = used.sum::<Duration>() + taken.unwrap_or_default();
     members.retain(|process| process.alive);
     let alone = match &members[..] {
         [only] => proc::peak_memory(only.pid),
@@ -200,7 +270,7 @@ pub(super) fn sample(shim: i32, most: Option<u32>) -> Sample {
     };
     let memory: u64 = members.iter().map(|process| process.memory).sum();
     Sample {
-        cpu_time: members.iter().map(|process| process.cpu_time).sum(),
+        cpu_time,
         memory: memory.max(alone.unwrap_or(0)),
         processes: u32::try_from(members.len()).unwrap_or(u32::MAX),
         refused: None,
@@ -209,20 +279,26 @@ pub(super) fn sample(shim: i32, most: Option<u32>) -> Sample {
 
 /// Kills all that descends from a process, but not itself. Whole groups at
 /// once: while one process is killed after the other, a fork bomb makes more.
-pub(super) fn kill_tree(root: i32) {
+/// Gives whether nothing is left.
+pub(super) fn kill_tree(root: i32) -> bool {
     // Looking at every process of the machine takes long enough for a bomb to
     // fill it, so what is known at once comes first.
     kill_groups(root, &proc::children(root, FIRST));
     for _ in 0..ROUNDS {
-        let members = members(root);
+        // Where it can't be looked, nobody takes it for done: whoever waits for
+        // the end comes back.
+        let Ok(members) = members(root) else {
+            return false;
+        };
         if members.is_empty() {
-            return;
+            return true;
         }
         kill_groups(root, &members);
         for process in &members {
             signal(process, libc::SIGKILL);
         }
     }
+    false
 }
 
 /// Kills the groups of these processes. A session began with the program, so
@@ -294,6 +370,7 @@ unsafe extern "C" fn live(plan: *mut c_void) -> ! {
 /// Waits for all that comes to it, until nothing is left.
 unsafe fn see_through(program: i64, status: RawFd) -> ! {
     let mut all = Word {
+        about: PROGRAM,
         status: 0,
         cpu_us: 0,
         max_rss: 0,
@@ -310,6 +387,7 @@ unsafe fn see_through(program: i64, status: RawFd) -> ! {
                 if *libc::__errno_location() == libc::EINTR {
                     continue;
                 }
+                all.about = ALL;
                 say(status, &all);
                 libc::_exit(0);
             }

@@ -73,6 +73,8 @@ pub(crate) struct Pipes {
 pub(crate) struct End {
     pub(crate) exit: Exit,
     pub(crate) usage: Usage,
+    /// A bound that the system had to hold: told by nobody here.
+    pub(crate) refused: Option<crate::usage::Cap>,
     /// What is there all the same after it was killed.
     pub(crate) left: Option<String>,
 }
@@ -151,6 +153,9 @@ pub(crate) async fn end_traced(_execution: &str, _traces: &[String]) -> Result<(
 
 /// The system bounds jobs by itself.
 pub(crate) const fn prefer_this_thread() {}
+
+/// Nothing bounds them here.
+pub const fn raise_open_files() {}
 
 /// What reads the output of programs: consoles have a code page.
 pub(crate) fn decoder() -> Option<Decoder> {
@@ -265,6 +270,7 @@ impl Group {
         End {
             exit: Exit::Code(code.unwrap_or(-1)),
             usage: self.job.usage(),
+            refused: None,
             left: empty.is_err().then(|| format!("{left} processes")),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jobcell_host_process::Exit;
+use jobcell_host_process::{Child, Exit};
 use jobcell_plugin_host::bindings::types::{Failure, LimitReached};
 use jobcell_plugin_host::{Bound, RunLimits};
 
@@ -68,6 +68,28 @@ async fn processor_time_is_bounded_for_the_whole_tree(held: Held) {
     let (reached, _run) = into_bound(held, &script, limit).await;
     assert_eq!(reached.value, "0.3 s");
     assert_eq!(reached.setting, "job.limits.cpuTime");
+}
+
+async fn processor_time_is_bounded_over_children_that_live_for_a_moment(held: Held) {
+    // None of them has as much, nor who waits for them.
+    let child = "sh -c 'i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done'";
+    let script = format!("n=0; while [ $n -lt 150 ]; do {child}; n=$((n+1)); done; echo to the end");
+    let limit = |limits: &mut RunLimits| {
+        limits.process_cpu_time = Some(of_job(Duration::from_millis(500)));
+    };
+    let (reached, run) = into_bound(held, &script, limit).await;
+    assert_eq!(reached.value, "0.5 s");
+    assert_eq!(run.scope.output().take().0.text(), "");
+}
+
+async fn nothing_starts_in_a_run_that_has_passed_a_bound(held: Held) {
+    let limit = |limits: &mut RunLimits| limits.process_tree = of_job(2);
+    let (_, run) = into_bound(held, "sleep 60 & sleep 60 & sleep 60 & wait", limit).await;
+    let refused = Child::start(&shell("echo x"), &run.place).await.err();
+    match refused {
+        Some(Failure::Limit(reached)) => assert_eq!(reached.limit, "process.count"),
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn open_files_are_bounded_for_each_process(held: Held) {

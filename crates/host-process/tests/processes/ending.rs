@@ -1,5 +1,6 @@
 //! How processes end, and that all that descends from them ends as well.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use jobcell_host_process::{Exit, Sink};
@@ -152,6 +153,21 @@ async fn a_stray_that_holds_the_pipe_ends_with_the_program(held: Held) {
     assert_eq!(output.text(), "out\n");
     let log = output.text_of(|stream| stream == OutputStream::Log);
     assert_eq!(log, "", "nothing was lost");
+}
+
+async fn nothing_reads_the_output_of_a_process_whose_end_was_waited_for_twice(held: Held) {
+    let run = Run::new(held);
+    let (mut child, pids) = run.start_with_pids("echo $$ > PIDS; exec sleep 600", 1).await;
+    // Somebody outside who holds its output open.
+    let output = format!("/proc/{}/fd/1", pids[0].trim());
+    let mut held_open = std::fs::OpenOptions::new().write(true).open(output).unwrap();
+    let pid = nix::unistd::Pid::from_raw(pids[0].trim().parse().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    let first = tokio::time::timeout(Duration::from_millis(500), child.wait()).await;
+    assert!(first.is_err(), "nobody held it open");
+    child.kill().await;
+    drop(child);
+    eventually("the end of the pipe", || held_open.write_all(b"x").is_err()).await;
 }
 
 async fn what_came_before_a_timeout_is_kept(held: Held) {

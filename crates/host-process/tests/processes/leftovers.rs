@@ -85,6 +85,43 @@ async fn what_lost_its_shim_is_found_by_its_environment() {
     assert!(!left);
 }
 
+/// The end of the program alone says nothing of what it started.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shim_that_is_killed_after_the_program_has_ended_is_no_success() {
+    let run = Run::new(Held::Shims);
+    let script = "(setsid sh -c 'echo $$ >> PIDS; exec sleep 600' &) ; \
+                  while [ ! -s PIDS ]; do :; done; echo $$ >> PIDS; exit 0";
+    let (mut child, pids) = run.start_with_pids(script, 2).await;
+    eventually("the end of the program", || !runs(&pids[1])).await;
+    let traces = run.traces();
+    let shim = traces[0].strip_prefix("process:").unwrap();
+    let shim: i32 = shim.split(' ').next().unwrap().parse().unwrap();
+    let pid = nix::unistd::Pid::from_raw(shim);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    eventually("the end of its shim", || !runs(&shim.to_string())).await;
+    child.wait().await.unwrap();
+    let log = run.scope.output().take().0;
+    let log = log.text_of(|stream| stream == OutputStream::Log);
+    assert!(log.contains("its shim was killed"), "{log}");
+    assert!(runs(&pids[0]), "what it started is what nobody knows of");
+    let pid = nix::unistd::Pid::from_raw(pids[0].parse().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+/// Who stops its own shim gains nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shim_that_was_stopped_ends_with_what_it_holds() {
+    let run = Run::new(Held::Shims);
+    let script = "kill -STOP $PPID; echo $$ >> PIDS; exec sleep 600";
+    let (mut child, pids) = run.start_with_pids(script, 1).await;
+    run.scope.stop(StopReason::Cancelled);
+    assert!(child.wait().await.is_err());
+    assert!(!runs(&pids[0]));
+    let log = run.scope.output().take().0;
+    let log = log.text_of(|stream| stream == OutputStream::Log);
+    assert!(!log.contains("still there"), "{log}");
+}
+
 /// The folder of this test's cgroups; none where the machine has none.
 fn cgroups(run: &Run) -> Option<PathBuf> {
     let said = run.capability.containment();

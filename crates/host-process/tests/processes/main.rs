@@ -9,6 +9,7 @@
 
 mod bounds;
 mod ending;
+mod exhausted;
 mod leftovers;
 mod streams;
 mod support;

@@ -7,7 +7,7 @@ use jobcell_model::OutputStream;
 use jobcell_plugin_host::EffectGate;
 use jobcell_plugin_host::bindings::types::Failure;
 
-use crate::support::{Held, Run, in_both, shell};
+use crate::support::{Held, Run, eventually, in_both, shell};
 
 in_both! {
 async fn exit_codes_and_signals_are_told_apart(held: Held) {
@@ -74,6 +74,38 @@ async fn a_plugin_reads_what_is_piped_in_pieces_of_its_size(held: Held) {
     );
     child.wait().await.unwrap();
     assert_eq!(scope.output().take().0.text(), "e\n");
+}
+
+async fn what_comes_line_by_line_is_read_in_few_calls(held: Held) {
+    // Slow enough that each line would be a piece of its own.
+    let script = "i=0; while [ $i -lt 150 ]; do echo line >&2; sleep 0.005; i=$((i+1)); done";
+    let mut launch = shell(script);
+    launch.stderr = Sink::Tee;
+    let run = Run::new(held);
+    let mut child = run.start(&launch).await;
+    let before = std::time::Instant::now();
+    let (mut calls, mut length) = (0, 0);
+    while let Some(piece) = child.read(OutputStream::Stderr, 64 << 10).await.unwrap() {
+        calls += 1;
+        length += piece.len();
+    }
+    assert_eq!(length, 150 * "line\n".len());
+    // A call for each tenth of a second, and those at both ends.
+    let most = before.elapsed().as_millis() / 100 + 3;
+    assert!(calls <= most, "{calls} calls, not {most}");
+}
+
+async fn what_is_ready_is_read_in_one_call(held: Held) {
+    let mut launch = shell("for i in 1 2 3 4 5; do echo $i; sleep 0.01; done; sleep 0.1; echo all >&2; exec sleep 600");
+    launch.stdout = Sink::Pipe;
+    let run = Run::new(held);
+    let mut child = run.start(&launch).await;
+    let mut read = child.read(OutputStream::Stdout, 1).await.unwrap().unwrap();
+    assert_eq!(read, b"1");
+    eventually("all of it", || run.scope.output().take().1.stderr_bytes > 0).await;
+    read = child.read(OutputStream::Stdout, 100).await.unwrap().unwrap();
+    assert_eq!(read, b"\n2\n3\n4\n5\n");
+    child.kill().await;
 }
 
 async fn a_piped_stream_that_nobody_reads_holds_nothing_up(held: Held) {
