@@ -16,6 +16,7 @@ mod due;
 pub mod error;
 mod failure;
 mod format;
+mod import;
 mod jobs;
 mod medium;
 mod output;
@@ -35,9 +36,10 @@ mod verify;
 mod writer;
 
 pub use error::{
-    AdmitError, ClaimError, CreateJobError, FinishError, OpenError, ReplaceJobError, StartError,
-    StorageError,
+    AdmitError, ClaimError, CreateJobError, FinishError, ImportError, OpenError, ReplaceJobError,
+    StartError, StorageError,
 };
+pub use import::{Fed, Import, Imported, ImportedJob, ImportedRun};
 pub use redb_store::{RedbStore, StoreOptions};
 pub use store::{
     CommitMetrics, DueFiring, Finish, FiringClaim, Follower, JobTriggers, NewRun, NewRuns, Page,

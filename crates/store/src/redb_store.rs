@@ -12,11 +12,12 @@ use redb::DatabaseError;
 
 use crate::due::{self, ClaimFiring, Replan, SetBasis};
 use crate::error::{
-    AdmitError, ClaimError, CreateJobError, FinishError, OpenError, ReplaceJobError, StartError,
-    StorageError,
+    AdmitError, ClaimError, CreateJobError, FinishError, ImportError, OpenError, ReplaceJobError,
+    StartError, StorageError,
 };
 use crate::failure::{Failure, is_full};
 use crate::format::{self, FORMAT, Found};
+use crate::import::{Import, Imported, TakeOver};
 use crate::jobs::{self, CreateJob, DeleteJob, ReplaceJob};
 use crate::medium::{FileMedium, Medium, MemoryMedium};
 use crate::pending::{self, StartPending};
@@ -313,6 +314,10 @@ impl Store for RedbStore {
 
     fn commit_metrics(&self) -> CommitMetrics {
         self.writer.metrics()
+    }
+
+    async fn import(&self, import: Import) -> Result<Imported, ImportError> {
+        self.writer.write(TakeOver::new(import)?).await
     }
 
     async fn close(&self) {

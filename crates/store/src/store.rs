@@ -11,8 +11,10 @@ use jobcell_model::{
 };
 
 use crate::error::{
-    AdmitError, ClaimError, CreateJobError, FinishError, ReplaceJobError, StartError, StorageError,
+    AdmitError, ClaimError, CreateJobError, FinishError, ImportError, ReplaceJobError, StartError,
+    StorageError,
 };
+use crate::import::{Import, Imported};
 
 /// Part of a list, newest first.
 #[derive(Debug, Clone, PartialEq)]
@@ -270,6 +272,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// How writes have shared commits.
     fn commit_metrics(&self) -> CommitMetrics;
+
+    /// Takes over jobs and runs of another system, with the jobs' figures: all
+    /// of it in one step, or nothing. What is there already stays as it is.
+    async fn import(&self, import: Import) -> Result<Imported, ImportError>;
 
     /// Ends the writer after what was given to it; later writes fail.
     async fn close(&self);
