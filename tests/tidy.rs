@@ -48,6 +48,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "jobcell-engine",
             "jobcell-host-process",
             "jobcell-host-sql",
+            "jobcell-migrate",
             "jobcell-model",
             "jobcell-plugin-host",
             "jobcell-store",
