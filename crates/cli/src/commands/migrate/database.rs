@@ -53,14 +53,11 @@ impl Database {
         };
         let mut found: Vec<(String, String)> = Vec::new();
         for row in database.select(catalogue(dialect)).await? {
-            let mut cells = row.into_iter().map(|(_, cell)| match cell {
-                Value::String(text) => text,
+            let text = |name| match row.get(name) {
+                Some(Value::String(text)) => text.clone(),
                 _ => String::new(),
-            });
-            found.push((
-                cells.next().unwrap_or_default(),
-                cells.next().unwrap_or_default(),
-            ));
+            };
+            found.push((text("s"), text("n")));
         }
         for table in Table::ALL {
             // The list has the tables that unqualified names mean first.
