@@ -22,7 +22,15 @@ fn golden(name: &str, found: &str) {
 #[test]
 fn help_is_as_reviewed() {
     let folder = tempfile::tempdir().unwrap();
-    for command in ["", "serve", "demo", "run", "validate", "schedule explain"] {
+    for command in [
+        "",
+        "serve",
+        "demo",
+        "run",
+        "validate",
+        "migrate",
+        "schedule explain",
+    ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let output = run(&arguments, folder.path());
         assert!(output.status.success());

@@ -90,6 +90,14 @@ impl Failure {
         }
     }
 
+    /// Whether one of its causes is of this kind, and so.
+    pub(crate) fn is<E: std::error::Error + Send + Sync + 'static>(
+        &self,
+        so: impl Fn(&E) -> bool,
+    ) -> bool {
+        self.error.downcast_ref::<E>().is_some_and(so)
+    }
+
     /// Says what went wrong and why, one cause a line.
     pub(crate) fn print(&self) {
         complain!("jobcell: {self}");

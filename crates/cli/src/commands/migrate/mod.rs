@@ -20,7 +20,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use jobcell_engine::Engine;
 use jobcell_migrate::{Broken, Outcome, Reason, Taken, V1Connection, V1Job};
-use jobcell_store::{RedbStore, Store};
+use jobcell_store::{OpenError, RedbStore, Store};
 
 use crate::args::{Format, Migrate, Samples};
 use crate::compose::{self, DataFolder};
@@ -86,7 +86,14 @@ fn open_store(data: &DataFolder, dry_run: bool) -> Result<Arc<dyn Store>, Failur
             .map_err(|error| Failure::context(Exit::Internal, error, "no store in memory"))?;
         return Ok(Arc::new(store));
     }
-    compose::open_store(data)
+    let path = data.path().display();
+    compose::open_store(data).map_err(|failure| {
+        if failure.is::<OpenError>(|error| matches!(error, OpenError::InUse { .. })) {
+            let message = format!("another jobcell uses the data folder {path}: stop the server, migrate, and start it again");
+            return Failure::message(Exit::Unavailable, message);
+        }
+        failure
+    })
 }
 
 async fn migrate(

@@ -14,6 +14,8 @@ use super::v1::Row;
 
 /// Kinds of notes that are told apart.
 const KINDS: usize = 20;
+/// After how many rows the log tells how far it is.
+const TOLD: u64 = 10_000;
 /// Rows that can't be migrated, of which each is shown.
 const SHOWN: usize = 100;
 
@@ -136,6 +138,9 @@ impl Runs {
 
     fn convert(&mut self, row: &Row, owners: &Owners, zone: Tz) -> Option<ConvertedRun> {
         self.rows += 1;
+        if self.rows.is_multiple_of(TOLD) {
+            tracing::info!(rows = self.rows, "reading V1's history");
+        }
         let row = V1History::from_row(row);
         let owner = match owners.find(row.job_id.as_deref()) {
             Some(Owner::Job(owner)) => owner,
