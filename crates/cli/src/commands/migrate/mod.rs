@@ -18,9 +18,11 @@ use std::io::Write;
 use std::sync::Arc;
 
 use chrono::Utc;
-use jobcell_engine::Engine;
-use jobcell_migrate::{Broken, Outcome, Reason, Taken, V1Connection, V1Job};
+use jobcell_engine::{Engine, ForeignJob};
+use jobcell_migrate::{Broken, Converted, Outcome, Reason, Taken, V1Connection, V1Job};
+use jobcell_model::JobRecord;
 use jobcell_store::{OpenError, RedbStore, Store};
+use serde_json::Value;
 
 use crate::args::{Format, Migrate, Samples};
 use crate::compose::{self, DataFolder};
@@ -159,7 +161,7 @@ async fn read(
     report.counts.left_out = left_out.len();
     let (mut converted, weekdays) = choice::convert(jobs, options, engine, taken)?;
     report.weekdays = weekdays;
-    let documents = check(engine, &mut converted.outcomes).await;
+    let jobs = check(engine, &mut converted.outcomes).await;
     let mut owners = Owners::of(&converted.outcomes);
     for job in left_out {
         owners.leave_out(job.job_id.as_deref());
@@ -167,30 +169,31 @@ async fn read(
     Ok(Ready {
         history: only.history,
         outcomes: converted.outcomes,
-        documents,
+        jobs,
         owners,
-        samples: Vec::new(),
     })
 }
 
 /// Has the plugins judge the jobs, as they would be when they are created. What
 /// they refuse is broken after all.
-async fn check(engine: &Engine, outcomes: &mut [Outcome]) -> writing::Documents {
-    let mut documents = writing::Documents::new();
+async fn check(engine: &Engine, outcomes: &mut [Outcome]) -> Vec<ForeignJob> {
+    let mut jobs = Vec::new();
     for outcome in outcomes {
         let Outcome::Migrated(job) = outcome else {
             continue;
         };
-        match engine.check(&job.yaml).await {
+        match engine.check_foreign(record(job)).await {
             Ok(checked) => {
-                documents.insert(job.job_id, checked.document);
+                jobs.push(checked);
+                // Nobody looks at it again, and there may be many.
+                job.raw = Value::Null;
             }
             Err(problems) => {
                 let problem = problems.first().map(|problem| problem.message.clone());
                 let problem = problem.unwrap_or_default();
                 *outcome = Outcome::Broken(Broken {
-                    job_id: job.original_job_id.clone(),
-                    name: Some(job.name.clone()),
+                    job_id: job.original_job_id.take(),
+                    name: Some(std::mem::take(&mut job.name)),
                     reasons: vec![Reason::Refused { problem }],
                     keepable: false,
                     raw: std::mem::take(&mut job.raw),
@@ -198,7 +201,23 @@ async fn check(engine: &Engine, outcomes: &mut [Outcome]) -> writing::Documents 
             }
         }
     }
-    documents
+    jobs
+}
+
+fn record(job: &mut Converted) -> JobRecord {
+    JobRecord {
+        job_id: job.job_id,
+        key: job.key.clone(),
+        name: job.name.clone(),
+        description: job.description.clone(),
+        job_type: job.job_type.to_owned(),
+        enabled: job.enabled,
+        yaml_configuration: std::mem::take(&mut job.yaml),
+        revision: 1,
+        created_date: job.created,
+        modified_date: job.modified,
+        created_by: job.created_by.clone(),
+    }
 }
 
 /// What the store has already.

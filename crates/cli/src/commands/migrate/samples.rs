@@ -2,9 +2,9 @@
 //! replaces a job.
 
 use chrono::Utc;
-use jobcell_engine::{Engine, ForeignJob};
+use jobcell_engine::Engine;
 use jobcell_migrate::{Outcome, Taken};
-use jobcell_model::{JobId, JobRecord};
+use jobcell_model::{JobId, JobRecord, JobSpec};
 
 use super::report::{Report, Sample, State};
 use super::writing::Ready;
@@ -22,10 +22,8 @@ pub(crate) async fn add(
     report: &mut Report,
 ) -> Result<(), Failure> {
     for sample in ALL {
-        let checked = engine.check(sample.yaml).await.map_err(|_| {
-            let message = format!("the sample {} is not valid", sample.file);
-            Failure::message(Exit::Internal, message)
-        })?;
+        let checked = engine.check(sample.yaml).await;
+        let checked = checked.map_err(|_| invalid(sample))?;
         let spec = &checked.document.spec;
         let shown = |state| Sample {
             id: spec.id.clone(),
@@ -47,24 +45,30 @@ pub(crate) async fn add(
             continue;
         }
         report.samples.push(shown(State::Added));
-        let now = Utc::now();
-        let record = JobRecord {
-            job_id: JobId::generate(),
-            key: spec.id.clone(),
-            name: spec.name.clone(),
-            description: spec.description.clone().unwrap_or_default(),
-            job_type: spec.job_type.clone(),
-            enabled: spec.enabled,
-            yaml_configuration: sample.yaml.to_owned(),
-            revision: 1,
-            created_date: now,
-            modified_date: now,
-            created_by: CREATOR.to_owned(),
-        };
-        ready.samples.push(ForeignJob {
-            record,
-            document: checked.document,
-        });
+        let checked = engine.check_foreign(record(spec, sample.yaml)).await;
+        ready.jobs.push(checked.map_err(|_| invalid(sample))?);
     }
     Ok(())
+}
+
+fn record(spec: &JobSpec, yaml: &str) -> JobRecord {
+    let now = Utc::now();
+    JobRecord {
+        job_id: JobId::generate(),
+        key: spec.id.clone(),
+        name: spec.name.clone(),
+        description: spec.description.clone().unwrap_or_default(),
+        job_type: spec.job_type.clone(),
+        enabled: spec.enabled,
+        yaml_configuration: yaml.to_owned(),
+        revision: 1,
+        created_date: now,
+        modified_date: now,
+        created_by: CREATOR.to_owned(),
+    }
+}
+
+fn invalid(sample: &crate::samples::Sample) -> Failure {
+    let message = format!("the sample {} is not valid", sample.file);
+    Failure::message(Exit::Internal, message)
 }

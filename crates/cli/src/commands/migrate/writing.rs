@@ -1,14 +1,13 @@
 //! Writes what was made ready, in one step, or counts what would be written.
 //! Never decides what that is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 
 use jobcell_engine::{Engine, ForeignJob};
-use jobcell_migrate::{Converted, Outcome, Taken};
-use jobcell_model::{JobDocument, JobId, JobRecord};
+use jobcell_migrate::{Outcome, Taken};
+use jobcell_model::JobId;
 use jobcell_store::{Fed, Imported};
 use tokio::sync::mpsc;
 
@@ -23,18 +22,16 @@ const PAGES: usize = 2;
 /// Runs on their way to the store.
 const RUNS: usize = 1024;
 
-/// The jobs as understood.
-pub(crate) type Documents = HashMap<JobId, Arc<JobDocument>>;
-
 /// What is to be written.
 #[derive(Default)]
 pub(crate) struct Ready {
     /// Whether V1's history is.
     pub(crate) history: bool,
+    /// What became of V1's jobs.
     pub(crate) outcomes: Vec<Outcome>,
-    pub(crate) documents: Documents,
+    /// The jobs, and samples.
+    pub(crate) jobs: Vec<ForeignJob>,
     pub(crate) owners: Owners,
-    pub(crate) samples: Vec<ForeignJob>,
 }
 
 /// Makes the file of a report.
@@ -54,67 +51,70 @@ pub(crate) async fn write(
     taken: &Taken,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let v1 = v1.filter(|_| ready.history);
-    let mut runs = Runs::default();
+    let Ready {
+        history,
+        outcomes,
+        jobs,
+        owners,
+    } = ready;
+    let v1 = v1.filter(|_| history);
     let has_history = v1.is_some();
-    let present: HashSet<JobId> = if options.dry_run {
+    let mut runs = Runs::default();
+    if options.dry_run {
         if let Some(v1) = v1 {
-            let (to, pages) = mpsc::channel(PAGES);
-            let target = Target::Nowhere(engine.store());
-            let zone = options.assume_timezone;
-            let passed = runs.pass_on(pages, &ready.owners, zone, target);
-            let (read, passed) = tokio::join!(v1.history(to), passed);
-            read?;
-            passed.map_err(|error| {
-                Failure::context(Exit::Unavailable, error, "the store can't be read")
-            })?;
+            count(v1, options, engine, &owners, &mut runs).await?;
         }
-        taken.keys.values().copied().collect()
+        let present: HashSet<JobId> = taken.keys.values().copied().collect();
+        report.take(&outcomes, |job| present.contains(&job.job_id));
     } else {
-        let imported = import(v1, options, engine, &ready, &mut runs).await?;
+        let imported = import(v1, options, engine, jobs, &owners, &mut runs).await?;
         (runs.added, runs.present) = (imported.runs, imported.runs_present);
         let added: HashSet<JobId> = imported.jobs.into_iter().collect();
-        let all = ready.documents.keys().copied();
-        let all = all.chain(ready.samples.iter().map(|sample| sample.record.job_id));
-        all.filter(|id| !added.contains(id)).collect()
-    };
-    report.take(&ready.outcomes, |job| present.contains(&job.job_id));
+        report.take(&outcomes, |job| !added.contains(&job.job_id));
+    }
     report.runs = has_history.then_some(runs);
     Ok(())
+}
+
+/// Reads the history and only counts it.
+async fn count(
+    v1: &mut V1,
+    options: &Migrate,
+    engine: &Engine,
+    owners: &Owners,
+    runs: &mut Runs,
+) -> Result<(), Failure> {
+    let (to, pages) = mpsc::channel(PAGES);
+    let target = Target::Nowhere(engine.store());
+    let passed = runs.pass_on(pages, owners, options.assume_timezone, target);
+    let (read, passed) = tokio::join!(v1.history(to), passed);
+    read?;
+    passed.map_err(|error| Failure::context(Exit::Unavailable, error, "the store can't be read"))
 }
 
 async fn import(
     v1: Option<&mut V1>,
     options: &Migrate,
     engine: &Engine,
-    ready: &Ready,
+    jobs: Vec<ForeignJob>,
+    owners: &Owners,
     runs: &mut Runs,
 ) -> Result<Imported, Failure> {
     let (to, fed) = mpsc::channel(RUNS);
-    let jobs = ready.outcomes.iter().filter_map(|outcome| match outcome {
-        Outcome::Migrated(job) => {
-            let document = Arc::clone(ready.documents.get(&job.job_id)?);
-            let record = record(job);
-            Some(ForeignJob { record, document })
-        }
-        Outcome::Broken(_) => None,
-    });
-    let jobs: Vec<ForeignJob> = jobs.chain(ready.samples.iter().cloned()).collect();
     let feed = async {
+        // Moved in, so that it is gone when this ends early: whoever reads half
+        // of it must not say that it was all, and then the store takes nothing.
+        let to = to;
         if let Some(v1) = v1 {
             let (pages_to, pages) = mpsc::channel(PAGES);
-            let zone = options.assume_timezone;
             let target = Target::Store(&to);
-            let passed = runs.pass_on(pages, &ready.owners, zone, target);
+            let passed = runs.pass_on(pages, owners, options.assume_timezone, target);
             let (read, passed) = tokio::join!(v1.history(pages_to), passed);
-            // Whoever reads half of it must not say that it was all: then the
-            // store takes nothing.
             read?;
             passed.map_err(not_written)?;
         }
         // Where the store has failed, it says why.
         drop(to.send(Fed::End).await);
-        drop(to);
         Ok(())
     };
     let (fed, imported) = tokio::join!(feed, engine.take_over(jobs, fed));
@@ -125,20 +125,4 @@ async fn import(
 fn not_written(error: impl Into<anyhow::Error>) -> Failure {
     let doing = "the jobs can't be written; nothing was migrated";
     Failure::context(Exit::Unavailable, error, doing)
-}
-
-fn record(job: &Converted) -> JobRecord {
-    JobRecord {
-        job_id: job.job_id,
-        key: job.key.clone(),
-        name: job.name.clone(),
-        description: job.description.clone(),
-        job_type: job.job_type.to_owned(),
-        enabled: job.enabled,
-        yaml_configuration: job.yaml.clone(),
-        revision: 1,
-        created_date: job.created,
-        modified_date: job.modified,
-        created_by: job.created_by.clone(),
-    }
 }
