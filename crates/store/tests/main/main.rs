@@ -9,6 +9,7 @@
 mod damage;
 mod files;
 mod format;
+mod import;
 mod jobs;
 mod output;
 mod paging;
