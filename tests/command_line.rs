@@ -28,6 +28,7 @@ fn help_is_as_reviewed() {
         "demo",
         "run",
         "validate",
+        "migrate",
         "schedule explain",
         "connection add",
     ] {

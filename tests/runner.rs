@@ -17,6 +17,7 @@ mod containment;
 mod crash;
 mod databases;
 mod malformed;
+mod migrate;
 mod processes;
 mod rest;
 mod samples;

@@ -49,6 +49,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "jobcell-engine",
             "jobcell-host-process",
             "jobcell-host-sql",
+            "jobcell-migrate",
             "jobcell-model",
             "jobcell-plugin-host",
             "jobcell-store",

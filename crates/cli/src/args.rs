@@ -1,5 +1,7 @@
 //! The command line. Doc comments here are the help text.
 
+mod migrate;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -8,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobcell_model::plan::Outage;
 
 use crate::exit;
+pub(crate) use migrate::{Migrate, Samples, Weekdays};
 
 /// Run PowerShell and SQL jobs in sandboxed WebAssembly plugins
 #[derive(Debug, Parser)]
@@ -58,6 +61,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Manage the databases that jobs may use, on a server that runs
     Connection(Connection),
+    /// Take over the jobs and the history of the original system (V1)
+    Migrate(Migrate),
     /// Show when jobs fire
     Schedule {
         #[command(subcommand)]

@@ -105,6 +105,11 @@ impl DataFolder {
         &self.0
     }
 
+    /// Whether there is a store in it.
+    pub(crate) fn has_store(&self) -> bool {
+        self.store().exists()
+    }
+
     fn images(&self) -> PathBuf {
         self.0.join("images")
     }
@@ -115,11 +120,6 @@ impl DataFolder {
 
     fn store(&self) -> PathBuf {
         self.0.join("jobcell.redb")
-    }
-
-    /// Whether there is a store in it.
-    pub(crate) fn has_store(&self) -> bool {
-        self.store().is_file()
     }
 
     /// The file of the connection that is always there.
@@ -238,7 +238,27 @@ pub(crate) async fn engine(
     job_types: JobTypes,
     store: Arc<dyn Store>,
 ) -> Result<Engine, Failure> {
-    Engine::start(EngineConfig {
+    let config = engine_config(config, job_types, store)?;
+    Engine::start(config)
+        .await
+        .map_err(|error| Failure::context(Exit::Unavailable, error, "the engine can't start"))
+}
+
+/// An engine over a store that starts no run.
+pub(crate) fn engine_at_rest(
+    config: &Config,
+    job_types: JobTypes,
+    store: Arc<dyn Store>,
+) -> Result<Engine, Failure> {
+    engine_config(config, job_types, store).map(Engine::at_rest)
+}
+
+fn engine_config(
+    config: &Config,
+    job_types: JobTypes,
+    store: Arc<dyn Store>,
+) -> Result<EngineConfig, Failure> {
+    Ok(EngineConfig {
         runs_by_type: runs_by_type(config, &job_types)?,
         store,
         clock: Arc::new(SystemClock),
@@ -248,8 +268,6 @@ pub(crate) async fn engine(
         calendars: config.calendars(),
         server_info: server_info(),
     })
-    .await
-    .map_err(|error| Failure::context(Exit::Unavailable, error, "the engine can't start"))
 }
 
 /// How many runs of a job type may go on at once. Refuses types that there are

@@ -20,6 +20,8 @@ pub(crate) enum Exit {
     Unavailable = 4,
     /// A job was stopped because its time was over.
     JobTimedOut = 5,
+    /// A migration left out rows of V1 that are broken.
+    Incomplete = 6,
     /// A defect of Jobcell.
     Internal = 70,
     /// Interrupted by Ctrl-C or a signal.
@@ -35,6 +37,7 @@ Exit codes:
   3    a job file is not valid, or can't be read
   4    the data folder, its store, the address or standard output can't be used
   5    the job was stopped because its `timeout` was over
+  6    some rows of V1 are broken and were not migrated; the report lists them
   70   a defect of Jobcell
   130  cancelled by Ctrl-C or a signal";
 
@@ -85,6 +88,14 @@ impl Failure {
             exit,
             error: anyhow::anyhow!("{message}"),
         }
+    }
+
+    /// Whether one of its causes is of this kind, and so.
+    pub(crate) fn is<E: std::error::Error + Send + Sync + 'static>(
+        &self,
+        so: impl Fn(&E) -> bool,
+    ) -> bool {
+        self.error.downcast_ref::<E>().is_some_and(so)
     }
 
     /// Says what went wrong and why, one cause a line.

@@ -204,7 +204,7 @@ impl Engine {
     }
 
     /// When a job fires next; none while it is disabled.
-    fn next_firing(
+    pub(crate) fn next_firing(
         &self,
         document: &JobDocument,
         record: &JobRecord,

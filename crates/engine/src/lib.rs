@@ -12,6 +12,7 @@ mod dispatch;
 mod execute;
 mod finish;
 mod follow;
+mod import;
 mod jobs;
 mod kept;
 mod live;
@@ -38,6 +39,7 @@ use tokio_util::task::TaskTracker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{CancelError, DeleteJobError, RunLost, SaveJobError, StartError};
+pub use import::ForeignJob;
 pub use job_types::{JobTypes, JobTypesError};
 pub use jobcell_plugin_host::output::{Place, Seen};
 pub use jobs::{CheckedJob, JobChange, NewJob};
@@ -114,7 +116,23 @@ impl Engine {
     /// # Errors
     /// When the store can't be read or written.
     pub async fn start(config: EngineConfig) -> Result<Self, StorageError> {
-        let engine = Self(Arc::new(Shared {
+        let engine = Self::at_rest(config);
+        recover::take_up_waiting(&engine.0).await?;
+        recover::close_interrupted(&engine.0).await?;
+        let shared = &engine.0;
+        let stop = || shared.stop.clone();
+        shared.tasks.spawn(planner::run(Arc::clone(shared), stop()));
+        shared
+            .tasks
+            .spawn(dispatch::run(Arc::clone(shared), stop()));
+        Ok(engine)
+    }
+
+    /// Makes an engine that fires nothing, closes nothing and takes nothing up:
+    /// for who checks and stores jobs while no server runs.
+    #[must_use]
+    pub fn at_rest(config: EngineConfig) -> Self {
+        Self(Arc::new(Shared {
             store: config.store,
             clock: config.clock,
             job_types: config.job_types,
@@ -130,16 +148,7 @@ impl Engine {
             replanned: Notify::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        }));
-        recover::take_up_waiting(&engine.0).await?;
-        recover::close_interrupted(&engine.0).await?;
-        let shared = &engine.0;
-        let stop = || shared.stop.clone();
-        shared.tasks.spawn(planner::run(Arc::clone(shared), stop()));
-        shared
-            .tasks
-            .spawn(dispatch::run(Arc::clone(shared), stop()));
-        Ok(engine)
+        }))
     }
 
     /// The store, for what only reads.

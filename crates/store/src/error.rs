@@ -225,3 +225,26 @@ pub enum FinishError {
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
+
+/// Jobs and runs can't be taken over. Nothing of them was.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// One of the jobs can't be added.
+    #[error("a job can't be taken over")]
+    Job(#[source] CreateJobError),
+    /// A run goes on or waits: only what ended can be taken over.
+    #[error("the run {execution_id} has not ended")]
+    NotEnded {
+        /// Which.
+        execution_id: ExecutionId,
+    },
+    /// Whoever brought the runs went away before the last one.
+    #[error("the runs broke off before the last one")]
+    Unfinished,
+    /// Another write failed and undid this one; it may be tried again.
+    #[error("another write failed beside it")]
+    Disturbed,
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}

@@ -34,6 +34,10 @@ impl CreateJob {
             triggers,
         })
     }
+
+    pub(crate) const fn job_id(&self) -> JobId {
+        self.job.job_id
+    }
 }
 
 impl Operation for CreateJob {

@@ -18,6 +18,7 @@ mod due;
 pub mod error;
 mod failure;
 mod format;
+mod import;
 mod jobs;
 mod medium;
 mod output;
@@ -37,9 +38,10 @@ mod verify;
 mod writer;
 
 pub use error::{
-    AdmitError, ClaimError, CreateJobError, FinishError, OpenError, PutConnectionError,
-    ReplaceJobError, StartError, StorageError,
+    AdmitError, ClaimError, CreateJobError, FinishError, ImportError, OpenError,
+    PutConnectionError, ReplaceJobError, StartError, StorageError,
 };
+pub use import::{Fed, Import, Imported, ImportedJob, ImportedRun};
 pub use redb_store::{RedbStore, StoreOptions};
 pub use store::{
     CommitMetrics, DueFiring, Finish, FiringClaim, Follower, JobTriggers, NewRun, NewRuns, Page,

@@ -86,7 +86,8 @@ pub(crate) fn load(snapshot: &Snapshot, run: ExecutionId) -> Result<Option<RunOu
     Ok(Some(decode(&encoded)?))
 }
 
-fn encode(output: &RunOutput) -> Result<EncodedOutput, StorageError> {
+/// Encodes output at once, however much it is.
+pub(crate) fn encode(output: &RunOutput) -> Result<EncodedOutput, StorageError> {
     let rows: Vec<ChunkRow<'_>> = output
         .chunks
         .iter()

@@ -17,11 +17,12 @@ use crate::artifacts;
 use crate::connections::{self, DeleteConnection, PutConnection};
 use crate::due::{self, ClaimFiring, Replan, SetBasis};
 use crate::error::{
-    AdmitError, ClaimError, CreateJobError, FinishError, OpenError, PutConnectionError,
-    ReplaceJobError, StartError, StorageError,
+    AdmitError, ClaimError, CreateJobError, FinishError, ImportError, OpenError,
+    PutConnectionError, ReplaceJobError, StartError, StorageError,
 };
 use crate::failure::{Failure, is_full};
 use crate::format::{self, FORMAT, Found};
+use crate::import::{Import, Imported, TakeOver};
 use crate::jobs::{self, CreateJob, DeleteJob, ReplaceJob};
 use crate::medium::{FileMedium, Medium, MemoryMedium};
 use crate::pending::{self, StartPending};
@@ -360,6 +361,10 @@ impl Store for RedbStore {
 
     fn commit_metrics(&self) -> CommitMetrics {
         self.writer.metrics()
+    }
+
+    async fn import(&self, import: Import) -> Result<Imported, ImportError> {
+        self.writer.write(TakeOver::new(import)?).await
     }
 
     async fn close(&self) {

@@ -3,7 +3,7 @@
 
 use std::ops::Bound;
 
-use jobcell_model::{Execution, ExecutionId, JobId, RunOutput, RunState};
+use jobcell_model::{Execution, ExecutionId, JobId, JobStatistics, RunOutput, RunState};
 use redb::ReadableTable;
 
 use crate::artifacts::EncodedArtifacts;
@@ -130,19 +130,8 @@ impl FinishRun {
                 return Ok(None);
             }
         };
-        figures.last_execution_id = Some(run.execution_id);
-        figures.last_execution_status = Some(run.status);
-        figures.last_execution_time = Some(run.start_time);
-        figures.total_executions += 1;
-        if run.status == RunState::Success {
-            figures.successful_executions += 1;
-        } else {
-            figures.failed_executions += 1;
-        }
-        if let Some(seconds) = run.duration_seconds {
-            figures.total_duration_seconds += seconds;
-            figures.durations.add(seconds);
-        }
+        remember_last(&mut figures, run);
+        count(&mut figures, run);
         Ok(Some(rows::encode_statistics(&figures)?))
     }
 
@@ -205,6 +194,33 @@ impl Operation for FinishRun {
         }
         Ok(Change::Made(made))
     }
+}
+
+/// Counts a run that ended among those of its job.
+pub(crate) fn count(figures: &mut JobStatistics, run: &Execution) {
+    figures.total_executions += 1;
+    if run.status == RunState::Success {
+        figures.successful_executions += 1;
+    } else {
+        figures.failed_executions += 1;
+    }
+    if let Some(seconds) = run.duration_seconds {
+        figures.total_duration_seconds += seconds;
+        figures.durations.add(seconds);
+    }
+}
+
+/// Makes a run the latest one of its job.
+pub(crate) fn remember_last(figures: &mut JobStatistics, run: &Execution) {
+    figures.last_execution_id = Some(run.execution_id);
+    figures.last_execution_status = Some(run.status);
+    figures.last_execution_time = Some(run.start_time);
+}
+
+/// Whether a run started and ended: what was closed before it started has not.
+pub(crate) fn has_run(run: &Execution) -> bool {
+    let started = run.duration_seconds.is_some() || run.status == RunState::Interrupted;
+    run.status.is_final() && run.status != RunState::Skipped && started
 }
 
 /// One run.

@@ -14,9 +14,10 @@ use jobcell_model::{
 };
 
 use crate::error::{
-    AdmitError, ClaimError, CreateJobError, FinishError, PutConnectionError, ReplaceJobError,
-    StartError, StorageError,
+    AdmitError, ClaimError, CreateJobError, FinishError, ImportError, PutConnectionError,
+    ReplaceJobError, StartError, StorageError,
 };
+use crate::import::{Import, Imported};
 
 /// Part of a list, newest first.
 #[derive(Debug, Clone, PartialEq)]
@@ -300,6 +301,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// How writes have shared commits.
     fn commit_metrics(&self) -> CommitMetrics;
+
+    /// Takes over jobs and runs of another system, with the jobs' figures: all
+    /// of it in one step, or nothing. What is there already stays as it is.
+    async fn import(&self, import: Import) -> Result<Imported, ImportError>;
 
     /// Ends the writer after what was given to it; later writes fail.
     async fn close(&self);

@@ -3,6 +3,7 @@
 mod connection;
 mod demo;
 mod doctor;
+mod migrate;
 mod run;
 mod schedule;
 mod serve;
@@ -29,6 +30,7 @@ pub(crate) fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Serve(options) => serve::run(options, config),
         Command::Demo => demo::run(&config),
         Command::Doctor(options) => doctor::run(&options, &config),
+        Command::Migrate(options) => migrate::run(options, &config),
         Command::Run(options) => run::run(options, &config),
         Command::Validate(options) => validate::run(&options, &config),
         Command::Connection(options) => connection::run(options),

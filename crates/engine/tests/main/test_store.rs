@@ -13,8 +13,9 @@ use jobcell_model::{
 };
 use jobcell_store::{
     AdmitError, ClaimError, CommitMetrics, CreateJobError, DueFiring, Finish, FinishError,
-    FiringClaim, Follower, JobTriggers, NewRuns, Page, PlannedFiring, PutConnectionError,
-    RedbStore, ReplaceJobError, RunAdmission, StartError, StorageError, Store,
+    FiringClaim, Follower, Import, ImportError, Imported, JobTriggers, NewRuns, Page,
+    PlannedFiring, PutConnectionError, RedbStore, ReplaceJobError, RunAdmission, StartError,
+    StorageError, Store,
 };
 
 use crate::support::{PATIENCE, database};
@@ -365,6 +366,13 @@ impl Store for TestStore {
 
     fn commit_metrics(&self) -> CommitMetrics {
         self.inner.commit_metrics()
+    }
+
+    async fn import(&self, import: Import) -> Result<Imported, ImportError> {
+        self.half_write()?;
+        let made = self.inner.import(import).await;
+        self.half_write()?;
+        made
     }
 
     async fn close(&self) {

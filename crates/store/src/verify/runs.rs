@@ -8,6 +8,7 @@ use redb::{ReadOnlyTable, ReadableTable, ReadableTableMetadata};
 use super::expect_count;
 use crate::failure::Failure;
 use crate::rows;
+use crate::runs::has_run;
 use crate::tables::{JobRun, Snapshot, job_run, named};
 
 /// The lists of runs in one state, and how many should be on them.
@@ -64,12 +65,6 @@ pub(super) fn verify(
         list.count(found)?;
     }
     Ok(ended)
-}
-
-/// Whether it started and ended: what was closed before it started has not.
-fn has_run(run: &Execution) -> bool {
-    let started = run.duration_seconds.is_some() || run.status == RunState::Interrupted;
-    run.status.is_final() && run.status != RunState::Skipped && started
 }
 
 impl Lists {

@@ -44,6 +44,9 @@ pub(crate) enum Change<R> {
 pub(crate) enum Stop<E> {
     /// Its checks failed; nothing was written.
     Refused(E),
+    /// It can't be carried out, and part of it is written: the transaction is
+    /// undone.
+    Undo(E),
     /// The database failed; part of it may be written.
     Failed(redb::StorageError),
 }
@@ -86,6 +89,8 @@ pub(super) trait Pending: Send {
 pub(super) struct Request<O: Operation> {
     operation: O,
     outcome: Option<Result<O::Reply, O::Error>>,
+    /// Why it had its transaction undone.
+    undone: Option<O::Error>,
     reply: oneshot::Sender<Result<O::Reply, O::Error>>,
 }
 
@@ -94,6 +99,7 @@ impl<O: Operation> Request<O> {
         Self {
             operation,
             outcome: None,
+            undone: None,
             reply,
         }
     }
@@ -110,6 +116,10 @@ impl<O: Operation> Pending for Request<O> {
             Ok(Change::Made(reply)) => (Ok(reply), true),
             Ok(Change::Nothing(reply)) => (Ok(reply), false),
             Err(Stop::Refused(error)) => (Err(error), false),
+            Err(Stop::Undo(error)) => {
+                self.undone = Some(error);
+                return Err(StorageError::Closed.into());
+            }
             Err(Stop::Failed(error)) => return Err(error.into()),
         };
         self.outcome = Some(outcome);
@@ -125,7 +135,8 @@ impl<O: Operation> Pending for Request<O> {
     }
 
     fn fail(self: Box<Self>, error: StorageError) {
-        let _ = self.reply.send(Err(error.into()));
+        let error = self.undone.unwrap_or_else(|| error.into());
+        let _ = self.reply.send(Err(error));
     }
 
     fn opened(&self) -> Option<OpenRun> {

@@ -10,6 +10,7 @@ mod connections;
 mod damage;
 mod files;
 mod format;
+mod import;
 mod jobs;
 mod output;
 mod paging;

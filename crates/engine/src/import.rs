@@ -1,0 +1,60 @@
+//! Takes over jobs and runs of another system. Never starts a run, never judges
+//! what was meant: the jobs pass the same checks as any other.
+
+use jobcell_model::{JobId, JobRecord, Problem};
+use jobcell_store::{Fed, Import, ImportError, Imported, ImportedJob, JobTriggers};
+use tokio::sync::mpsc;
+
+use crate::Engine;
+use crate::error::SaveJobError;
+
+/// A job of another system that passed every check.
+#[derive(Debug, Clone)]
+pub struct ForeignJob(ImportedJob);
+
+impl ForeignJob {
+    /// The server's id of it.
+    #[must_use]
+    pub const fn job_id(&self) -> JobId {
+        self.0.job.job_id
+    }
+}
+
+impl Engine {
+    /// Checks a job of another system, whose row keeps the dates that it had
+    /// there. Its firings are planned from now on, as for a job that is created
+    /// now: none is made up for.
+    ///
+    /// # Errors
+    /// All that must be put right, in the order of the text.
+    pub async fn check_foreign(&self, record: JobRecord) -> Result<ForeignJob, Vec<Problem>> {
+        let document = self.check(&record.yaml_configuration).await?.document;
+        let now = self.0.clock.now();
+        let next = self.next_firing(&document, &record, now);
+        let next = next.map_err(|error| match error {
+            SaveJobError::Invalid(problems) => problems,
+            _ => Vec::new(),
+        })?;
+        let after = Some(document.spec.after.clone());
+        Ok(ForeignJob(ImportedJob {
+            job: record,
+            triggers: JobTriggers { next, after },
+        }))
+    }
+
+    /// Takes over jobs and their runs, all in one step or not at all. What is
+    /// stored already stays as it is.
+    ///
+    /// # Errors
+    /// When whoever brings the runs goes away, or the store refuses or fails.
+    pub async fn take_over(
+        &self,
+        jobs: Vec<ForeignJob>,
+        runs: mpsc::Receiver<Fed>,
+    ) -> Result<Imported, ImportError> {
+        let jobs = jobs.into_iter().map(|ForeignJob(job)| job).collect();
+        let imported = self.0.store.import(Import { jobs, runs }).await?;
+        self.0.replanned.notify_one();
+        Ok(imported)
+    }
+}
