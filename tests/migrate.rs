@@ -239,6 +239,8 @@ fn migrated_jobs_are_listed_with_their_history_and_run() {
     assert!(ran["output"].as_str().unwrap().contains("42"), "{ran}");
     let after = server.get("/api/v2/jobs/ANSWER").json()["job"].clone();
     assert_eq!(after["total_executions"], 3);
+    // What V1 missed is nothing that V2 missed.
+    assert_eq!(server.history(SHELL_JOB).len(), 1);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::Engine;
 use crate::error::SaveJobError;
+use crate::replan;
 
 /// A job of another system that passed every check.
 #[derive(Debug, Clone)]
@@ -52,6 +53,10 @@ impl Engine {
         jobs: Vec<ForeignJob>,
         runs: mpsc::Receiver<Fed>,
     ) -> Result<Imported, ImportError> {
+        // Their firings rest on the rules of today, and the store must say so: else
+        // the next start takes all instants since they were last changed, long
+        // ago and elsewhere, for missed ones.
+        replan::where_rules_changed(&self.0).await?;
         let jobs = jobs.into_iter().map(|ForeignJob(job)| job).collect();
         let imported = self.0.store.import(Import { jobs, runs }).await?;
         self.0.replanned.notify_one();

@@ -48,36 +48,35 @@ impl Source {
                 "it names no kind, such as `sqlite:FILE` or `mssql://…`",
             ));
         };
-        let server = match kind.to_ascii_lowercase().as_str() {
-            "sqlite" => {
-                return Ok(Self::Database {
-                    config: ConnectionConfig::Sqlite {
-                        path: file(rest).map_err(|reason| wrong(&reason))?,
-                        read_only: true,
-                    },
-                    dialect: Dialect::Sqlite,
-                });
-            }
-            "json" => return file(rest).map(Self::Json).map_err(|reason| wrong(&reason)),
-            "yaml" | "yml" => return file(rest).map(Self::Yaml).map_err(|reason| wrong(&reason)),
+        let (kind, dialect) = match kind.to_ascii_lowercase().as_str() {
             "mssql" | "sqlserver" => (ServerKind::SqlServer, Dialect::SqlServer),
             "postgres" | "postgresql" => (ServerKind::PostgreSql, Dialect::PostgreSql),
             "mysql" | "mariadb" => (ServerKind::MySql, Dialect::MySql),
-            other => {
-                return Err(wrong(&format!(
-                    "`{other}` is not known; there is sqlite, mssql, postgres, mysql, json and yaml"
-                )));
-            }
+            other => return Self::file(other, rest).map_err(|reason| wrong(&reason)),
         };
-        let (kind, dialect) = server;
         let mut config = address(kind, rest).map_err(|reason| wrong(&reason))?;
         if config.password.is_none() {
             config.password = password(password_file)?;
         }
-        Ok(Self::Database {
-            config: ConnectionConfig::Server(config),
-            dialect,
-        })
+        let config = ConnectionConfig::Server(config);
+        Ok(Self::Database { config, dialect })
+    }
+
+    fn file(kind: &str, path: &str) -> Result<Self, String> {
+        match kind {
+            "sqlite" => Ok(Self::Database {
+                config: ConnectionConfig::Sqlite {
+                    path: file(path)?,
+                    read_only: true,
+                },
+                dialect: Dialect::Sqlite,
+            }),
+            "json" => file(path).map(Self::Json),
+            "yaml" | "yml" => file(path).map(Self::Yaml),
+            other => Err(format!(
+                "`{other}` is not known; there is sqlite, mssql, postgres, mysql, json and yaml"
+            )),
+        }
     }
 }
 

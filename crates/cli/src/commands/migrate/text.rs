@@ -10,33 +10,7 @@ pub(crate) fn render(report: &Report) -> String {
     for remark in &report.remarks {
         lines.push(format!("note: {}", plain(remark)));
     }
-    if !report.jobs.is_empty() {
-        lines.push(String::new());
-        lines.push("Jobs:".to_owned());
-    }
-    for job in &report.jobs {
-        let state = match (job.state, report.dry_run) {
-            (State::Added, false) => "migrated",
-            (State::Added, true) => "would be migrated",
-            (State::Present, _) => "there already, left as it is",
-        };
-        let off = if job.enabled { "" } else { ", disabled" };
-        let (name, id) = (plain(&job.name), plain(&job.id));
-        lines.push(format!("  {name} ({id}, {}): {state}{off}", job.job_type));
-        for reason in &job.reasons {
-            lines.push(format!("    broken, kept disabled: {}", plain(reason)));
-        }
-        for note in &job.notes {
-            let key = match note.key.as_str() {
-                "" => String::new(),
-                key => format!("{}: ", plain(key)),
-            };
-            lines.push(format!("    {key}{}", plain(&note.text)));
-        }
-        if let Some(weekdays) = &job.weekdays {
-            lines.extend(readings(weekdays).map(|line| format!("    {line}")));
-        }
-    }
+    jobs(report, &mut lines);
     broken(report, &mut lines);
     if let Some(runs) = &report.runs {
         history(runs, report.dry_run, &mut lines);
@@ -88,6 +62,37 @@ fn heading(report: &Report) -> Vec<String> {
         lines.push("Nothing changes: everything that can be migrated is there already.".to_owned());
     }
     lines
+}
+
+fn jobs(report: &Report, lines: &mut Vec<String>) {
+    if report.jobs.is_empty() {
+        return;
+    }
+    lines.push(String::new());
+    lines.push("Jobs:".to_owned());
+    for job in &report.jobs {
+        let state = match (job.state, report.dry_run) {
+            (State::Added, false) => "migrated",
+            (State::Added, true) => "would be migrated",
+            (State::Present, _) => "there already, left as it is",
+        };
+        let off = if job.enabled { "" } else { ", disabled" };
+        let (name, id) = (plain(&job.name), plain(&job.id));
+        lines.push(format!("  {name} ({id}, {}): {state}{off}", job.job_type));
+        for reason in &job.reasons {
+            lines.push(format!("    broken, kept disabled: {}", plain(reason)));
+        }
+        for note in &job.notes {
+            let key = match note.key.as_str() {
+                "" => String::new(),
+                key => format!("{}: ", plain(key)),
+            };
+            lines.push(format!("    {key}{}", plain(&note.text)));
+        }
+        if let Some(weekdays) = &job.weekdays {
+            lines.extend(readings(weekdays).map(|line| format!("    {line}")));
+        }
+    }
 }
 
 fn push(line: &mut String, more: std::fmt::Arguments<'_>) {
