@@ -315,6 +315,7 @@ fn doctor_tells_what_is_there_and_what_is_missing() {
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("processes are held together by "), "{said}");
+    assert!(said.contains("system: has all"), "{said}");
     assert!(
         said.contains("  bash: /usr/bin/bash (GNU bash, version "),
         "{said}"

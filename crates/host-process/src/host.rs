@@ -211,7 +211,14 @@ impl HostTool for ProcessRun {
         if self.resources.tools.len() >= MOST_HANDLES {
             return Ok(Err(invalid(codes::MISUSE, "too many tools are open")));
         }
-        Ok(self.config.tools.find(&role).map(|tool| {
+        let found = if self.config.tools.is_pinned(&role) {
+            // Its content is read where no plugin's time for computing is spent.
+            let config = Arc::clone(&self.config);
+            tokio::task::spawn_blocking(move || config.tools.find(&role)).await?
+        } else {
+            self.config.tools.find(&role)
+        };
+        Ok(found.map(|tool| {
             let id = self.resources.next();
             self.resources.tools.insert(id, Arc::new(tool));
             Resource::new_own(id)

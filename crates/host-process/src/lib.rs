@@ -29,5 +29,5 @@ compile_error!(
 pub use capability::{ProcessCapability, ProcessConfig};
 pub use program::{Hash, HashError, Program, ProgramError};
 pub use spawn::{Child, Exit, Launch, Place, Sink};
-pub use system::raise_open_files;
+pub use system::{raise_open_files, system_lacks};
 pub use tools::{Found, ToolGrant, Tools};

@@ -1,12 +1,14 @@
 //! An executable that was opened once: what was checked is what is run,
 //! whatever its path leads to a moment later. Never runs it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
@@ -100,7 +102,8 @@ impl Program {
         // not read it either.
         let is_script = file.read_exact(&mut start).is_ok() && start == *b"#!";
         if let Some(hash) = hash {
-            let found = content(&mut file).map_err(ProgramError::Open)?;
+            let found = CONTENTS.of(&mut file, SystemTime::now());
+            let found = found.map_err(ProgramError::Open)?;
             if found != hash {
                 return Err(ProgramError::Changed { found });
             }
@@ -128,6 +131,69 @@ impl Program {
     pub(crate) const fn is_script(&self) -> bool {
         self.is_script
     }
+}
+
+/// What files contain, as far as it was looked at: a tool may be large, and runs
+/// often.
+struct Contents(Mutex<BTreeMap<Place, (State, Hash)>>);
+
+/// Of all programs of this process: a file is the same for all.
+static CONTENTS: Contents = Contents(Mutex::new(BTreeMap::new()));
+
+/// Device and number of a file.
+type Place = (u64, u64);
+/// Its size, and when it was changed last, which nobody but the system sets.
+type State = (u64, i64, i64);
+
+impl Contents {
+    /// So many are remembered.
+    const MOST: usize = 256;
+    /// A file that was changed so short a time ago may be changed again without
+    /// its time being another one.
+    const SETTLED: Duration = Duration::from_secs(2);
+
+    fn of(&self, file: &mut File, now: SystemTime) -> io::Result<Hash> {
+        let Some((place, state)) = facts(file)? else {
+            return content(file);
+        };
+        if let Some((known, hash)) = self.lock().get(&place)
+            && *known == state
+        {
+            return Ok(*hash);
+        }
+        let hash = content(file)?;
+        let settled = now
+            .checked_sub(Self::SETTLED)
+            .and_then(|before| before.duration_since(UNIX_EPOCH).ok())
+            .and_then(|before| i64::try_from(before.as_secs()).ok())
+            .is_some_and(|before| state.1 < before);
+        if settled && facts(file)? == Some((place, state)) {
+            let mut known = self.lock();
+            if known.len() >= Self::MOST {
+                known.clear();
+            }
+            known.insert(place, (state, hash));
+        }
+        Ok(hash)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, (State, Hash)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(unix)]
+fn facts(file: &File) -> io::Result<Option<(Place, State)>> {
+    use std::os::unix::fs::MetadataExt;
+    let facts = file.metadata()?;
+    let state = (facts.size(), facts.ctime(), facts.ctime_nsec());
+    Ok(Some(((facts.dev(), facts.ino()), state)))
+}
+
+/// Here anybody may set the times of a file.
+#[cfg(not(unix))]
+fn facts(_file: &File) -> io::Result<Option<(Place, State)>> {
+    Ok(None)
 }
 
 fn content(file: &mut File) -> io::Result<Hash> {
@@ -212,6 +278,29 @@ mod tests {
         std::fs::write(&path, "#!/bin/sh\nrm -r /\n").unwrap();
         let changed = Program::open(&path, Some(hash.parse().unwrap())).unwrap_err();
         assert!(matches!(changed, ProgramError::Changed { .. }), "{changed}");
+    }
+
+    #[test]
+    fn a_file_is_read_again_once_it_may_have_changed() {
+        let (_folder, path) = executable("one");
+        let contents = Contents(Mutex::default());
+        let remembered = || contents.lock().len();
+        let of = |after: u64| {
+            let now = SystemTime::now() + Duration::from_secs(after);
+            contents.of(&mut File::open(&path).unwrap(), now).unwrap()
+        };
+        let first = of(0);
+        assert_eq!(remembered(), 0, "it was changed a moment ago");
+        assert_eq!((of(10), remembered()), (first, 1));
+        // What is remembered is what is told.
+        let other = Hash([7; 32]);
+        contents
+            .lock()
+            .values_mut()
+            .for_each(|(_, hash)| *hash = other);
+        assert_eq!(of(10), other);
+        std::fs::write(&path, "two!").unwrap();
+        assert!(![first, other].contains(&of(10)));
     }
 
     #[test]

@@ -124,6 +124,12 @@ impl Tools {
         roles.into_iter().map(found).collect()
     }
 
+    /// Whether the content of a role's executable is looked at, which takes time.
+    pub(crate) fn is_pinned(&self, role: &str) -> bool {
+        let grant = self.configured.get(role);
+        grant.is_some_and(|grant| grant.sha256.is_some())
+    }
+
     /// The executable of a role, opened.
     pub(crate) fn find(&self, role: &str) -> Result<OpenTool, Failure> {
         let grant = match self.configured.get(role) {

@@ -9,14 +9,19 @@ use serde_json::Value;
 pub(crate) const CALLER: &str = "jobcell-call.ps1";
 pub(crate) const VALUES: &str = "jobcell-call.clixml";
 
-/// What calls the job's script. `exit` in that ends only the script itself and
-/// leaves its code behind.
+/// What calls the job's script, and ends as `-File` would have with that: with
+/// the code of an `exit` in it, which ends only the script itself and leaves its
+/// code behind; with 0 where it came to its end, whatever code the last program
+/// had that it called; with 1 where it could not be called. What it throws goes
+/// on up from here, and ends PowerShell with 1.
 pub(crate) const CALL: &str = "\
 # Gives a script its parameters with their types.
 $JobcellCall = Import-Clixml -LiteralPath ([System.IO.Path]::Combine($PSScriptRoot, 'jobcell-call.clixml'))
 $JobcellParameters = $JobcellCall['Parameters']
 $global:LASTEXITCODE = 0
 & $JobcellCall['Script'] @JobcellParameters
+if ($?) { exit 0 }
+if ($global:LASTEXITCODE -eq 0) { exit 1 }
 exit $global:LASTEXITCODE
 ";
 
@@ -25,8 +30,10 @@ pub(crate) const fn is_needed(value: &Value) -> bool {
     matches!(value, Value::Array(_) | Value::Object(_))
 }
 
-/// The file for a script and its parameters, in their order.
+/// The file for a script and its parameters, in their order. Without those that
+/// are null, as on a command line: a script has its own defaults.
 pub(crate) fn values(script: &str, parameters: &[(String, Value)]) -> String {
+    let given = parameters.iter().filter(|(_, value)| !value.is_null());
     let mut writer = Writer {
         text:
             "<Objs Version=\"1.1.0.1\" xmlns=\"http://schemas.microsoft.com/powershell/2004/04\">"
@@ -37,7 +44,7 @@ pub(crate) fn values(script: &str, parameters: &[(String, Value)]) -> String {
         ("Script".to_owned(), Value::String(script.to_owned())),
         (
             "Parameters".to_owned(),
-            Value::Object(parameters.iter().cloned().collect()),
+            Value::Object(given.cloned().collect()),
         ),
     ];
     writer.mapping("", call.iter().map(|(key, value)| (key, value)));
@@ -171,7 +178,7 @@ mod tests {
         );
         assert_eq!(of(json!(1.5)), "<Db N=\"Value\">1.5</Db>");
         assert_eq!(of(json!(true)), "<B N=\"Value\">true</B>");
-        assert_eq!(of(json!(null)), "<Nil N=\"Value\" />");
+        assert!(of(json!([null])).contains("<LST><Nil /></LST>"));
         assert_eq!(of(json!("2026-01-02")), "<S N=\"Value\">2026-01-02</S>");
         let list = of(json!(["a", 1, []]));
         assert!(
@@ -183,6 +190,22 @@ mod tests {
             mapping.contains("<DCT><En><S N=\"Key\">k</S><S N=\"Value\">v</S></En></DCT>"),
             "{mapping}"
         );
+    }
+
+    #[test]
+    fn what_is_null_is_left_out() {
+        let parameters = [("Gone", json!(null)), ("List", json!([1]))];
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
+        let all = values("/s.ps1", &parameters);
+        assert!(all.contains("List") && !all.contains("Gone"), "{all}");
+    }
+
+    #[test]
+    fn a_script_that_came_to_its_end_is_a_success_whatever_its_programs_said() {
+        let after = CALL.split("@JobcellParameters\n").nth(1);
+        let lines: Vec<&str> = after.unwrap_or_default().lines().collect();
+        assert_eq!(lines.first(), Some(&"if ($?) { exit 0 }"));
+        assert_eq!(lines.last(), Some(&"exit $global:LASTEXITCODE"));
     }
 
     #[test]

@@ -34,6 +34,8 @@ struct Report {
     version: &'static str,
     data: String,
     processes: String,
+    /// Why no process can be started here.
+    system_problem: Option<String>,
     tools: Vec<Tool>,
     connections: Vec<Connection>,
 }
@@ -73,6 +75,7 @@ pub(crate) fn run(options: &Doctor, config: &Config) -> Result<Exit, Failure> {
         version: env!("CARGO_PKG_VERSION"),
         data: data.path().display().to_string(),
         processes: process.containment(),
+        system_problem: jobcell_host_process::system_lacks(),
         tools,
         connections,
     };
@@ -82,7 +85,9 @@ pub(crate) fn run(options: &Doctor, config: &Config) -> Result<Exit, Failure> {
     }
     let broken = |tool: &Tool| tool.configured && tool.problem.is_some();
     let lost = |connection: &Connection| connection.problem.is_some();
-    let all_well = !report.tools.iter().any(broken) && !report.connections.iter().any(lost);
+    let all_well = report.system_problem.is_none()
+        && !report.tools.iter().any(broken)
+        && !report.connections.iter().any(lost);
     Ok(if !all_well {
         Exit::Unavailable
     } else {
@@ -94,6 +99,10 @@ fn print(report: &Report) {
     say!("jobcell {}", report.version);
     say!("data folder: {}", report.data);
     say!("processes are held together by {}", report.processes);
+    match &report.system_problem {
+        None => say!("system: has all that processes are started with"),
+        Some(problem) => say!("system: FAILS: {problem}"),
+    }
     say!("tools:");
     for tool in &report.tools {
         let role = &tool.role;

@@ -259,6 +259,26 @@ async fn a_program_works_in_the_folder_that_was_checked_and_not_where_a_link_lea
 }
 
 #[tokio::test]
+async fn the_content_of_a_pinned_tool_is_not_read_in_the_plugins_time() {
+    let hash = std::fs::read("/bin/sh").unwrap();
+    let hash = format!("{:x}", <sha2::Sha256 as sha2::Digest>::digest(&hash));
+    let pinned = ToolGrant {
+        path: "/bin/sh".into(),
+        sha256: Some(hash.parse().unwrap()),
+        ..ToolGrant::default()
+    };
+    let tools = BTreeMap::from([("shell".to_owned(), pinned)]);
+    let tools = Tools::search("".as_ref()).with_configured(tools);
+    let mut fixture = Fixture::with(|config| config.tools = tools, |_| {});
+    let mut opening = Box::pin(HostTool::open(fixture.run(), "shell".to_owned()));
+    let polled = std::future::poll_fn(|context| {
+        std::task::Poll::Ready(opening.as_mut().poll(context).is_pending())
+    });
+    assert!(polled.await, "it was read on this thread");
+    assert!(opening.await.unwrap().is_ok());
+}
+
+#[tokio::test]
 async fn a_handle_that_was_dropped_is_an_error_and_no_panic() {
     let mut fixture = Fixture::new();
     let child = fixture.start("sleep 600").await;

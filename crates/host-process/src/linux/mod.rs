@@ -6,6 +6,7 @@ mod cgroup;
 mod clone3;
 mod entry;
 mod group;
+mod kernel;
 mod proc;
 mod shim;
 mod wait;
@@ -20,6 +21,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::unix::pipe;
 
 pub(crate) use group::{Group, View};
+pub use kernel::system_lacks;
 
 use self::cgroup::{Cgroup, Root};
 use self::clone3::Memory;

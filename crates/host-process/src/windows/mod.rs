@@ -154,6 +154,12 @@ pub(crate) async fn end_traced(_execution: &str, _traces: &[String]) -> Result<(
 /// The system bounds jobs by itself.
 pub(crate) const fn prefer_this_thread() {}
 
+/// Nothing that any version of this system lacks.
+#[must_use]
+pub const fn system_lacks() -> Option<String> {
+    None
+}
+
 /// Nothing bounds them here.
 pub const fn raise_open_files() {}
 
