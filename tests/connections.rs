@@ -401,3 +401,75 @@ fn a_job_without_a_server_knows_what_is_stored() {
     let told = text(&doctor.stdout);
     assert!(told.contains("erp: sqlserver, answers"), "{told}");
 }
+
+#[test]
+fn connections_of_v1_are_taken_over_with_their_passwords() {
+    let database = Database::start();
+    let folder = tempfile::tempdir().unwrap();
+    let port = database.server.address.port();
+    let connection = |id: &str, columns: Value| {
+        let mut row = json!({
+            "connection_id": id, "name": format!("The {id}"), "server_name": "127.0.0.1",
+            "port": port, "trusted_connection": 0, "username": "sa", "password": PASSWORD,
+            "is_active": 1,
+        });
+        row.as_object_mut()
+            .unwrap()
+            .extend(columns.as_object().unwrap().clone());
+        row
+    };
+    let job = |name: &str, connection: &str| {
+        let configuration = json!({"sql_query": "SELECT 1", "connection_name": connection});
+        json!({
+            "job_id": format!("{name:0>8}-4f89-41d3-9a0c-0305e82c3301"), "name": name,
+            "job_type": "sql", "configuration": configuration.to_string(), "enabled": 1,
+        })
+    };
+    let dump = json!({
+        "job_configurations": [job("1", "default"), job("2", "THE ERP"), job("3", "windows")],
+        "user_connections": [
+            connection("default", json!({})),
+            connection("erp", json!({})),
+            connection("windows", json!({"trusted_connection": 1, "username": null})),
+            connection("gone", json!({"is_active": 0})),
+        ],
+    });
+    let file = folder.path().join("v1.json");
+    fs::write(&file, dump.to_string()).unwrap();
+    let from = format!("json:{}", file.display());
+    let data = folder.path().join("data");
+    let migrate = |more: &[&str]| {
+        let data = data.to_str().unwrap();
+        let arguments = ["migrate", "--from", &from, "--data", data];
+        let said = crate::harness::run(&[&arguments[..], more].concat(), folder.path());
+        assert!(said.status.success(), "{}", text(&said.stderr));
+        text(&said.stdout)
+    };
+    let dry = migrate(&["--dry-run"]);
+    assert!(dry.contains("would be `v1-default`"), "{dry}");
+    assert!(!data.join("secrets.key").exists());
+    let said = migrate(&[]);
+    for part in [
+        "added as `v1-default`",
+        "added as `erp`",
+        "NOT ADDED: the service's Windows account",
+        "NOT ADDED: V1 had deleted it",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("pa55"), "{said}");
+    let again = migrate(&[]);
+    assert!(again.contains("`erp`, there already"), "{again}");
+    let jobcell = Server::start(&data);
+    let listed = jobcell.get("/api/v2/connections").json();
+    assert_eq!(listed["total_count"], 3, "{listed}");
+    for id in ["1", "2"] {
+        let ran = jobcell.post(&format!("/api/v2/jobs/{id}/run")).json();
+        assert_eq!(ran["success"], true, "{ran}");
+    }
+    // V1 never looked a connection up, so both led to the same place there.
+    assert_eq!(database.passwords(), [PASSWORD, PASSWORD]);
+    let ran = jobcell.post("/api/v2/jobs/3/run").json();
+    let error = ran["error"].as_str().unwrap();
+    assert!(error.contains("there is no connection `windows`"), "{ran}");
+}

@@ -250,6 +250,15 @@ impl Connections {
     /// # Errors
     /// When its name is taken, or something is wrong with it.
     pub async fn create(&self, new: NewConnection) -> Result<ShownConnection, SaveConnectionError> {
+        let record = self.prepare(new)?;
+        self.put(record, None).await
+    }
+
+    /// Checks one and seals its password. Nothing is stored.
+    ///
+    /// # Errors
+    /// When something is wrong with it.
+    pub fn prepare(&self, new: NewConnection) -> Result<ConnectionRecord, SaveConnectionError> {
         check_connection_name(&new.name)?;
         new.settings.check()?;
         if self.fixed(&new.name).is_some() {
@@ -257,7 +266,7 @@ impl Connections {
         }
         let secret = self.seal(&new.name, &new.settings, new.password.as_deref())?;
         let now = self.0.config.clock.now();
-        let record = ConnectionRecord {
+        Ok(ConnectionRecord {
             name: new.name,
             settings: new.settings,
             secret,
@@ -265,8 +274,7 @@ impl Connections {
             modified: now,
             created_by: new.created_by,
             revision: 1,
-        };
-        self.put(record, None).await
+        })
     }
 
     /// Changes one to these settings.

@@ -1,7 +1,7 @@
 //! Takes over jobs and runs of another system. Never starts a run, never judges
 //! what was meant: the jobs pass the same checks as any other.
 
-use jobcell_model::{JobId, JobRecord, Problem};
+use jobcell_model::{ConnectionRecord, JobId, JobRecord, Problem};
 use jobcell_store::{Fed, Import, ImportError, Imported, ImportedJob, JobTriggers};
 use tokio::sync::mpsc;
 
@@ -43,13 +43,14 @@ impl Engine {
         }))
     }
 
-    /// Takes over jobs and their runs, all in one step or not at all. What is
+    /// Takes over connections, jobs and their runs, all in one step or not at all. What is
     /// stored already stays as it is.
     ///
     /// # Errors
     /// When whoever brings the runs goes away, or the store refuses or fails.
     pub async fn take_over(
         &self,
+        connections: Vec<ConnectionRecord>,
         jobs: Vec<ForeignJob>,
         runs: mpsc::Receiver<Fed>,
     ) -> Result<Imported, ImportError> {
@@ -58,7 +59,12 @@ impl Engine {
         // ago and elsewhere, for missed ones.
         replan::where_rules_changed(&self.0).await?;
         let jobs = jobs.into_iter().map(|ForeignJob(job)| job).collect();
-        let imported = self.0.store.import(Import { jobs, runs }).await?;
+        let import = Import {
+            connections,
+            jobs,
+            runs,
+        };
+        let imported = self.0.store.import(import).await?;
         self.0.replanned.notify_one();
         Ok(imported)
     }

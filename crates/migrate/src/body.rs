@@ -1,6 +1,8 @@
 //! The keys of a job's type: a script or a query, and what goes with it. Never
 //! makes up a script.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::configuration::Configuration;
@@ -70,7 +72,11 @@ pub(crate) struct Body {
 }
 
 /// Reads the keys of a job's type.
-pub(crate) fn read(kind: Kind, configuration: &Configuration) -> Body {
+pub(crate) fn read(
+    kind: Kind,
+    configuration: &Configuration,
+    connections: Option<&BTreeMap<String, String>>,
+) -> Body {
     let mut body = Body {
         own: Vec::new(),
         notes: Vec::new(),
@@ -78,7 +84,7 @@ pub(crate) fn read(kind: Kind, configuration: &Configuration) -> Body {
     };
     match kind {
         Kind::PowerShell => body.powershell(configuration),
-        Kind::Sql => body.sql(configuration),
+        Kind::Sql => body.sql(configuration, connections),
     }
     body
 }
@@ -164,7 +170,11 @@ impl Body {
         }
     }
 
-    fn sql(&mut self, configuration: &Configuration) {
+    fn sql(
+        &mut self,
+        configuration: &Configuration,
+        connections: Option<&BTreeMap<String, String>>,
+    ) {
         match self.text_of(configuration, &["sql_query", "query"], "query") {
             Some(query) => self.own("query", query, true),
             None if self.reasons.is_empty() => self.reasons.push(Reason::NoQuery),
@@ -172,7 +182,7 @@ impl Body {
         }
         let connection = configuration.get(&["connection_name", "connection"]);
         match connection.map(|(key, value)| (key, value, value.as_str())) {
-            Some((_, _, Some(name))) => self.own("connection", name.trim(), false),
+            Some((_, _, Some(name))) => self.connection(name.trim(), connections),
             Some((key, other, None)) => self.reasons.push(Reason::NotText {
                 key,
                 found: kind_of(other),
@@ -181,8 +191,33 @@ impl Body {
                 self.reasons.push(Reason::OwnConnection);
             }
             None => {
-                self.own("connection", "default", false);
                 self.note("connection", "V1 named none; this is its default");
+                self.connection("default", connections);
+            }
+        }
+    }
+
+    /// The connection that V1 named, as it is called in V2.
+    fn connection(&mut self, name: &str, known: Option<&BTreeMap<String, String>>) {
+        let Some(known) = known else {
+            self.own("connection", name, false);
+            return;
+        };
+        match known.get(&name.to_lowercase()) {
+            Some(new) => {
+                if new != name {
+                    self.note("connection", format!("V1 called it `{name}`"));
+                }
+                self.own("connection", new.as_str(), false);
+            }
+            None => {
+                let text = if name.eq_ignore_ascii_case("default") {
+                    "V1 has no connection of this name; here it is the server's own database file"
+                } else {
+                    "V1 has no connection of this name; add it before the job runs"
+                };
+                self.note("connection", text);
+                self.own("connection", name, false);
             }
         }
     }

@@ -47,7 +47,7 @@ mod unique;
 mod weekday;
 mod yaml;
 
-pub use connection::{V1Connection, V1Password};
+pub use connection::{ConvertedConnection, LeftConnection, V1Connection, V1Password};
 pub use convert::convert_all;
 pub use history::{ConvertedRun, HistoryError, RunOwner, V1History};
 pub use identity::Taken;

@@ -45,7 +45,7 @@ impl Read {
         let configuration = configuration.map_err(|reason| vec![reason])?;
         let mut read = Self {
             kind,
-            body: body::read(kind, &configuration),
+            body: body::read(kind, &configuration, options.connections.as_ref()),
             conduct: conduct::read(&configuration),
             configuration,
             parameters: Vec::new(),

@@ -1,5 +1,7 @@
 //! What a migration is asked for, and what it answers. Never decides anything.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
@@ -26,6 +28,9 @@ pub struct Options<'a> {
     pub keep_broken: bool,
     /// What V2 has already.
     pub taken: Taken,
+    /// What V1's connections are called in V2, by their V1 names in lower case;
+    /// none where nothing is known of them.
+    pub connections: Option<BTreeMap<String, String>>,
 }
 
 /// What became of the rows, in their order.

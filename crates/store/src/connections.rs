@@ -180,6 +180,12 @@ impl PutConnection {
     }
 }
 
+impl PutConnection {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Operation for PutConnection {
     type Reply = ();
     type Error = PutConnectionError;

@@ -229,6 +229,9 @@ pub enum FinishError {
 /// Jobs and runs can't be taken over. Nothing of them was.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
+    /// A connection can't be added.
+    #[error("a connection can't be added")]
+    Connection(#[source] PutConnectionError),
     /// One of the jobs can't be added.
     #[error("a job can't be taken over")]
     Job(#[source] CreateJobError),

@@ -5,11 +5,14 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use jobcell_model::{Execution, ExecutionId, JobId, JobRecord, JobStatistics, RunOutput, RunState};
+use jobcell_model::{
+    ConnectionRecord, Execution, ExecutionId, JobId, JobRecord, JobStatistics, RunOutput, RunState,
+};
 use redb::ReadableTable;
 use tokio::sync::mpsc;
 
-use crate::error::{CreateJobError, ImportError, StorageError};
+use crate::connections::PutConnection;
+use crate::error::{CreateJobError, ImportError, PutConnectionError, StorageError};
 use crate::jobs::CreateJob;
 use crate::output;
 use crate::rows;
@@ -22,6 +25,8 @@ use crate::writer::{Change, Operation, Stop};
 /// else is written meanwhile.
 #[derive(Debug)]
 pub struct Import {
+    /// The connections to databases.
+    pub connections: Vec<ConnectionRecord>,
     /// The jobs, in the order in which they are added.
     pub jobs: Vec<ImportedJob>,
     /// Their runs, in any order. They come one by one, so that they never have
@@ -60,6 +65,8 @@ pub enum Fed {
 /// What an import did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Imported {
+    /// The connections that were added; the others were there already.
+    pub connections: Vec<String>,
     /// The jobs that were added; the others were there already.
     pub jobs: Vec<JobId>,
     /// How many runs were added.
@@ -70,6 +77,7 @@ pub struct Imported {
 
 /// Takes over jobs and runs.
 pub(crate) struct TakeOver {
+    connections: Vec<PutConnection>,
     jobs: Vec<CreateJob>,
     /// Gone once they were read: they come only once.
     runs: Mutex<Option<mpsc::Receiver<Fed>>>,
@@ -77,9 +85,12 @@ pub(crate) struct TakeOver {
 
 impl TakeOver {
     pub(crate) fn new(import: Import) -> Result<Self, StorageError> {
+        let connections = import.connections.iter();
+        let connections = connections.map(|record| PutConnection::new(record, None));
         let jobs = import.jobs.into_iter();
         let jobs = jobs.map(|one| CreateJob::new(one.job, one.triggers));
         Ok(Self {
+            connections: connections.collect::<Result<_, _>>()?,
             jobs: jobs.collect::<Result<_, _>>()?,
             runs: Mutex::new(Some(import.runs)),
         })
@@ -96,6 +107,11 @@ impl Operation for TakeOver {
         let mut runs = runs.ok_or(Stop::Refused(ImportError::Disturbed))?;
         let mut figures = Figures::default();
         let mut imported = Imported::default();
+        for connection in &self.connections {
+            if add_connection(tables, connection)? {
+                imported.connections.push(connection.name().to_owned());
+            }
+        }
         for job in &self.jobs {
             if add_job(tables, job, &mut figures)? {
                 imported.jobs.push(job.job_id());
@@ -112,7 +128,8 @@ impl Operation for TakeOver {
             }
         }
         figures.store(tables)?;
-        if imported.jobs.is_empty() && imported.runs == 0 {
+        let nothing = imported.jobs.is_empty() && imported.connections.is_empty();
+        if nothing && imported.runs == 0 {
             return Ok(Change::Nothing(imported));
         }
         Ok(Change::Made(imported))
@@ -120,6 +137,21 @@ impl Operation for TakeOver {
 
     fn needs_room(&self) -> bool {
         true
+    }
+}
+
+/// False when one of its name is there already.
+fn add_connection(
+    tables: &mut WriteTables<'_>,
+    connection: &PutConnection,
+) -> Result<bool, Stop<ImportError>> {
+    match connection.apply(tables) {
+        Ok(_) => Ok(true),
+        Err(Stop::Refused(PutConnectionError::Exists { .. })) => Ok(false),
+        Err(Stop::Refused(error) | Stop::Undo(error)) => {
+            Err(Stop::Undo(ImportError::Connection(error)))
+        }
+        Err(Stop::Failed(error)) => Err(Stop::Failed(error)),
     }
 }
 

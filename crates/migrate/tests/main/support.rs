@@ -42,6 +42,7 @@ pub(crate) fn options(types: &[JobTypeSchema]) -> Options<'_> {
         now: at("2025-09-02T12:00:00Z"),
         keep_broken: false,
         taken: Taken::default(),
+        connections: None,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Taking over jobs and runs of another system: all or nothing, once.
 
-use jobcell_model::{JobId, JobRecord, JobRef, JobStatistics, RunState};
+use jobcell_model::{
+    ConnectionKind, ConnectionRecord, ConnectionSettings, JobId, JobRecord, JobRef, JobStatistics,
+    RunState,
+};
 use jobcell_store::{
     CreateJobError, Fed, Import, ImportError, Imported, ImportedJob, ImportedRun, JobTriggers,
     PlannedFiring, RedbStore, Store,
@@ -43,7 +46,14 @@ async fn import(
             drop(to.send(Fed::End).await);
         }
     };
-    let (imported, ()) = tokio::join!(store.import(Import { jobs, runs: fed }), feed);
+    let (imported, ()) = tokio::join!(
+        store.import(Import {
+            connections: Vec::new(),
+            jobs,
+            runs: fed,
+        }),
+        feed
+    );
     imported
 }
 
@@ -196,7 +206,28 @@ async fn what_is_taken_over_fires_when_it_is_to() {
         job: one.clone(),
         triggers,
     }];
-    store.import(Import { jobs, runs }).await.unwrap();
+    let connection = ConnectionRecord {
+        name: "erp".to_owned(),
+        settings: ConnectionSettings::new(ConnectionKind::Sqlserver),
+        secret: None,
+        created: at(0),
+        modified: at(0),
+        created_by: "v1".to_owned(),
+        revision: 1,
+    };
+    let import = |jobs, runs| Import {
+        connections: vec![connection.clone()],
+        jobs,
+        runs,
+    };
+    let imported = store.import(import(jobs, runs)).await.unwrap();
+    assert_eq!(imported.connections, ["erp"]);
+    let (to, runs) = mpsc::channel(1);
+    to.send(Fed::End).await.unwrap();
+    let again = store.import(import(Vec::new(), runs)).await.unwrap();
+    assert_eq!(again, Imported::default());
+    let stored = store.connection("erp").await.unwrap();
+    assert_eq!(stored.as_ref(), Some(&connection));
     let due = store.due_firings(at(61), 10).await.unwrap();
     assert_eq!(due.first().map(|due| due.job_id), Some(one.job_id));
     assert_eq!(store.verify().unwrap(), Vec::<String>::new());

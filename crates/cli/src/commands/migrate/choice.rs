@@ -1,6 +1,7 @@
 //! What the person who migrates decides: which jobs, and which day a 0 is. Asks
 //! only where there is somebody to ask.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal};
 
 use chrono::Utc;
@@ -66,6 +67,7 @@ pub(crate) fn convert(
     options: &Migrate,
     engine: &Engine,
     taken: &Taken,
+    connections: Option<&BTreeMap<String, String>>,
 ) -> Result<(Report, &'static str), Failure> {
     let now = Utc::now();
     let convert = |jobs, weekdays| {
@@ -76,6 +78,7 @@ pub(crate) fn convert(
             now,
             keep_broken: options.keep_broken,
             taken: taken.clone(),
+            connections: connections.cloned(),
         };
         convert_all(jobs, &options)
     };

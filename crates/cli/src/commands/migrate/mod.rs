@@ -5,6 +5,7 @@ mod choice;
 mod database;
 mod dump;
 mod html;
+mod links;
 mod report;
 mod runs;
 mod samples;
@@ -18,6 +19,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use chrono::Utc;
+use jobcell_engine::connections::Connections;
 use jobcell_engine::{Engine, ForeignJob};
 use jobcell_migrate::{Broken, Converted, Outcome, Reason, Taken, V1Connection, V1Job};
 use jobcell_model::JobRecord;
@@ -50,10 +52,17 @@ pub(super) fn run(options: Migrate, config: &Config) -> Result<Exit, Failure> {
     }
     // First of all, since only one process may use a data folder.
     let store = open_store(&data, options.dry_run)?;
-    let job_types = compose::job_types(config, &data, &databases::configured(config, &data))?;
+    let sql = databases::configured(config, &data);
+    let job_types = compose::job_types(config, &data, &sql)?;
     let report = compose::runtime()?.block_on(async {
         let engine = compose::engine_at_rest(config, job_types, Arc::clone(&store))?;
-        let report = migrate(&options, source, &data, &engine).await;
+        // A dry run makes no key either.
+        let sealing = if options.dry_run {
+            None
+        } else {
+            Some(databases::connections(config, &data, Arc::clone(&store), sql).await?)
+        };
+        let report = migrate(&options, source, &data, &engine, sealing.as_ref()).await;
         store.close().await;
         report
     })?;
@@ -104,6 +113,7 @@ async fn migrate(
     source: Option<Source>,
     data: &DataFolder,
     engine: &Engine,
+    sealing: Option<&Connections>,
 ) -> Result<Report, Failure> {
     let taken = taken(engine.store()).await?;
     let mut report = Report {
@@ -132,7 +142,16 @@ async fn migrate(
     if options.samples != Samples::None {
         samples::add(engine, &taken, &mut ready, &mut report).await?;
     }
-    writing::write(v1.as_mut(), options, engine, ready, &taken, &mut report).await?;
+    writing::write(
+        v1.as_mut(),
+        options,
+        engine,
+        ready,
+        &taken,
+        sealing,
+        &mut report,
+    )
+    .await?;
     if let Some(v1) = v1 {
         v1.close().await;
     }
@@ -148,9 +167,10 @@ async fn read(
     report: &mut Report,
 ) -> Result<Ready, Failure> {
     report.remarks = v1.remarks();
+    let known = v1.has(Table::Connections);
     let connections = v1.rows(Table::Connections).await?;
-    let connections = connections.iter().map(V1Connection::from_row);
-    report.connections = connections.map(Connection::from).collect();
+    let connections: Vec<V1Connection> = connections.iter().map(V1Connection::from_row).collect();
+    report.connections = connections.iter().map(Connection::from).collect();
     let rows = v1.rows(Table::Jobs).await?;
     report.counts.rows = rows.len();
     let jobs: Vec<V1Job> = rows.iter().map(V1Job::from_row).collect();
@@ -160,7 +180,8 @@ async fn read(
         jobs.into_iter().partition(|job| only.wants(job));
     only.all_found(&jobs)?;
     report.counts.left_out = left_out.len();
-    let (mut converted, weekdays) = choice::convert(jobs, options, engine, taken)?;
+    let names = known.then(|| links::names(&connections));
+    let (mut converted, weekdays) = choice::convert(jobs, options, engine, taken, names.as_ref())?;
     report.weekdays = weekdays;
     let jobs = check(engine, &mut converted.outcomes).await;
     let mut owners = Owners::of(&converted.outcomes);
@@ -168,6 +189,7 @@ async fn read(
         owners.leave_out(job.job_id.as_deref());
     }
     Ok(Ready {
+        connections: links::converted(&connections),
         history: only.history,
         outcomes: converted.outcomes,
         jobs,

@@ -132,6 +132,11 @@ pub(crate) struct Connection {
     pub(crate) trusted: bool,
     pub(crate) has_password: bool,
     pub(crate) active: bool,
+    /// What jobs call it in V2, where it is taken over.
+    pub(crate) migrated_as: Option<String>,
+    pub(crate) state: Option<State>,
+    /// Why it is not.
+    pub(crate) left: Option<String>,
 }
 
 impl Report {
@@ -248,8 +253,14 @@ impl BrokenRow {
     }
 }
 
-impl From<V1Connection> for Connection {
-    fn from(connection: V1Connection) -> Self {
+impl From<&V1Connection> for Connection {
+    fn from(connection: &V1Connection) -> Self {
+        let converted = connection.convert();
+        let (migrated_as, left) = match converted {
+            Ok(converted) => (Some(converted.name), None),
+            Err(reason) => (None, Some(reason.to_string())),
+        };
+        let connection = connection.clone();
         let trusted = connection.trusted.unwrap_or(true);
         Self {
             connection_id: connection.connection_id,
@@ -261,6 +272,9 @@ impl From<V1Connection> for Connection {
             trusted,
             has_password: connection.password.is_some(),
             active: connection.active,
+            migrated_as,
+            state: None,
+            left,
         }
     }
 }

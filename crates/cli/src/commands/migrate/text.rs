@@ -176,10 +176,7 @@ fn connections(report: &Report, lines: &mut Vec<String>) {
         return;
     }
     lines.push(String::new());
-    lines.push(
-        "Connections of V1, to be added by hand (README, \"Moving from V1\"); passwords are not shown:"
-            .to_owned(),
-    );
+    lines.push("Connections of V1 (passwords are not shown):".to_owned());
     for connection in &report.connections {
         let some = |text: &Option<String>| plain(text.as_deref().unwrap_or("?"));
         let port = connection
@@ -190,13 +187,15 @@ fn connections(report: &Report, lines: &mut Vec<String>) {
             (None, true) => "the service's Windows account".to_owned(),
             (None, false) => "no user".to_owned(),
         };
-        let gone = if connection.active {
-            ""
-        } else {
-            ", deleted in V1"
+        let became = match (&connection.migrated_as, connection.state, &connection.left) {
+            (Some(name), Some(State::Present), _) => format!("`{}`, there already", plain(name)),
+            (Some(name), _, _) if report.dry_run => format!("would be `{}`", plain(name)),
+            (Some(name), _, _) => format!("added as `{}`", plain(name)),
+            (None, _, Some(reason)) => format!("NOT ADDED: {}", plain(reason)),
+            (None, _, None) => "not added".to_owned(),
         };
         lines.push(format!(
-            "  {} ({}): {}{port}/{}, {user}{gone}",
+            "  {} ({}): {}{port}/{}, {user}: {became}",
             some(&connection.name),
             some(&connection.connection_id),
             some(&connection.server),

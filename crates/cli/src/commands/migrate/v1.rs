@@ -65,7 +65,8 @@ impl V1 {
         Ok(opened)
     }
 
-    fn has(&self, table: Table) -> bool {
+    /// Whether there is such a table.
+    pub(crate) fn has(&self, table: Table) -> bool {
         match self {
             Self::Database(database) => database.has(table),
             Self::Dump(dump) => dump.has(table),

@@ -5,12 +5,14 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 
+use jobcell_engine::connections::Connections;
 use jobcell_engine::{Engine, ForeignJob};
-use jobcell_migrate::{Outcome, Taken};
-use jobcell_model::JobId;
+use jobcell_migrate::{ConvertedConnection, Outcome, Taken};
+use jobcell_model::{ConnectionRecord, JobId};
 use jobcell_store::{Fed, Imported};
 use tokio::sync::mpsc;
 
+use super::links;
 use super::report::Report;
 use super::runs::{Owners, Runs, Target};
 use super::v1::V1;
@@ -25,6 +27,8 @@ const RUNS: usize = 1024;
 /// What is to be written.
 #[derive(Default)]
 pub(crate) struct Ready {
+    /// V1's connections.
+    pub(crate) connections: Vec<ConvertedConnection>,
     /// Whether V1's history is.
     pub(crate) history: bool,
     /// What became of V1's jobs.
@@ -49,9 +53,11 @@ pub(crate) async fn write(
     engine: &Engine,
     ready: Ready,
     taken: &Taken,
+    sealing: Option<&Connections>,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let Ready {
+        connections,
         history,
         outcomes,
         jobs,
@@ -66,8 +72,12 @@ pub(crate) async fn write(
         }
         let present: HashSet<JobId> = taken.keys.values().copied().collect();
         report.take(&outcomes, |job| present.contains(&job.job_id));
+        links::look(engine, report).await?;
     } else {
-        let imported = import(v1, options, engine, jobs, &owners, &mut runs).await?;
+        let connections = links::sealed(connections, sealing)?;
+        let what = (connections, jobs);
+        let imported = import(v1, options, engine, what, &owners, &mut runs).await?;
+        links::told(report, &imported.connections);
         (runs.added, runs.present) = (imported.runs, imported.runs_present);
         let added: HashSet<JobId> = imported.jobs.into_iter().collect();
         report.take(&outcomes, |job| !added.contains(&job.job_id));
@@ -96,7 +106,7 @@ async fn import(
     v1: Option<&mut V1>,
     options: &Migrate,
     engine: &Engine,
-    jobs: Vec<ForeignJob>,
+    (connections, jobs): (Vec<ConnectionRecord>, Vec<ForeignJob>),
     owners: &Owners,
     runs: &mut Runs,
 ) -> Result<Imported, Failure> {
@@ -117,7 +127,7 @@ async fn import(
         drop(to.send(Fed::End).await);
         Ok(())
     };
-    let (fed, imported) = tokio::join!(feed, engine.take_over(jobs, fed));
+    let (fed, imported) = tokio::join!(feed, engine.take_over(connections, jobs, fed));
     fed?;
     imported.map_err(not_written)
 }
