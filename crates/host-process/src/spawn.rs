@@ -71,10 +71,6 @@ pub struct Launch {
     pub stdout: Sink,
     /// Where its standard error goes.
     pub stderr: Sink,
-    #[cfg_attr(
-        windows,
-        expect(dead_code, reason = "there no process can be somebody else")
-    )]
     /// Who it is to be, where that is not who we are.
     pub(crate) identity: Option<Identity>,
 }
