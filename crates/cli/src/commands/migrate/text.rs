@@ -177,7 +177,7 @@ fn connections(report: &Report, lines: &mut Vec<String>) {
     }
     lines.push(String::new());
     lines.push(
-        "Connections of V1, to be added by hand (README, \"Moving from V1\"); passwords are not shown:"
+        "Connections of V1, to be added by hand with `jobcell connection add`; passwords are not shown:"
             .to_owned(),
     );
     for connection in &report.connections {
