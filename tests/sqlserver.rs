@@ -124,3 +124,146 @@ fn a_transaction_of_the_job_is_in_the_words_of_the_server() {
         ]
     );
 }
+
+/// The columns of a table of V1, each `nvarchar(max)` but for the two that tell
+/// what their bytes are.
+const MAX: [u8; 3] = [0xE7, 0xFF, 0xFF];
+const BIT: &[u8] = &[0x68, 1];
+const DATETIME: &[u8] = &[0x6F, 8];
+
+enum Cell<'c> {
+    None,
+    Text(&'c str),
+    Bit(bool),
+    /// Days since 1900, and three hundredths of a second.
+    Date(i32, u32),
+}
+
+fn table(names: &[&str], rows: &[Vec<Cell<'_>>]) -> Vec<u8> {
+    let text = [&MAX[..], &tokens::COLLATION].concat();
+    let of = |index: usize| match rows.first().map(|row| &row[index]) {
+        Some(Cell::Bit(_)) => BIT,
+        Some(Cell::Date(..)) => DATETIME,
+        _ => &text[..],
+    };
+    let columns: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| tokens::column(name, of(index)))
+        .collect();
+    let mut bytes = tokens::columns(&columns);
+    for row in rows {
+        let cells: Vec<Vec<u8>> = row.iter().map(cell).collect();
+        let cells: Vec<&[u8]> = cells.iter().map(Vec::as_slice).collect();
+        bytes.extend(tokens::row(&cells));
+    }
+    bytes.extend(done(COUNT, rows.len() as u64));
+    bytes
+}
+
+fn cell(cell: &Cell<'_>) -> Vec<u8> {
+    match cell {
+        Cell::None => vec![0xFF; 8],
+        Cell::Text(text) => {
+            let bytes = tokens::utf16(text);
+            let length = u32::try_from(bytes.len()).unwrap();
+            let mut value = u64::from(length).to_le_bytes().to_vec();
+            if length > 0 {
+                value.extend(length.to_le_bytes());
+                value.extend(bytes);
+            }
+            value.extend([0; 4]);
+            value
+        }
+        Cell::Bit(on) => vec![1, u8::from(*on)],
+        Cell::Date(days, parts) => [&[8][..], &days.to_le_bytes(), &parts.to_le_bytes()].concat(),
+    }
+}
+
+#[test]
+fn v1_is_migrated_from_a_sql_server() {
+    use Cell::{Bit, Date, None, Text};
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let script = Script::new(|asked| {
+        let Asked::Batch { text, .. } = asked else {
+            panic!("{asked:?}");
+        };
+        let tokens = if text.contains("INFORMATION_SCHEMA.TABLES") {
+            let names = [
+                "job_configurations",
+                "JOB_EXECUTION_HISTORY",
+                "user_connections",
+            ];
+            let rows = names.map(|name| vec![Text("dbo"), Text(name)]);
+            table(&["s", "n"], &rows)
+        } else if text == "SELECT * FROM [dbo].[job_configurations]" {
+            let names = [
+                "job_id",
+                "name",
+                "job_type",
+                "configuration",
+                "enabled",
+                "created_date",
+            ];
+            let configuration = r#"{"sql_query":"SELECT N'ä'\r\nGO 2","connection_name":"ERP"}"#;
+            let row = vec![
+                Text("3f2504e0-4f89-41d3-9a0c-0305e82c3301"),
+                Text("Näch\u{2028}tlich"),
+                Text("sql"),
+                Text(configuration),
+                Bit(true),
+                // 20 August 2025, 10:15.
+                Date(45_887, 11_070_000),
+            ];
+            table(&names, &[row])
+        } else if text == "SELECT * FROM [dbo].[JOB_EXECUTION_HISTORY]" {
+            let names = ["execution_id", "job_id", "status", "start_time", "output"];
+            let row = vec![
+                Text("7"),
+                Text("3f2504e0-4f89-41d3-9a0c-0305e82c3301"),
+                Text("SUCCESS"),
+                Date(45_887, 11_070_000),
+                None,
+            ];
+            table(&names, &[row])
+        } else if text == "SELECT * FROM [dbo].[user_connections]" {
+            let names = ["connection_id", "server_name", "username", "password"];
+            let row = vec![Text("erp"), Text("db1,1444"), Text("sa"), Text("pa55")];
+            table(&names, &[row])
+        } else {
+            done(0, 0)
+        };
+        vec![Act::Send(tokens)]
+    });
+    let database = runtime.block_on(server::Server::start(script));
+    let folder = tempfile::tempdir().unwrap();
+    let port = database.address.port();
+    let from = format!("mssql://reader:geh€im@127.0.0.1:{port}/sreutil?tls=disable");
+    let arguments = [
+        "migrate", "--data", "data", "--format", "json", "--from", &from,
+    ];
+    let said = crate::harness::run(&arguments, folder.path());
+    let told = crate::harness::text(&said.stdout);
+    assert!(said.status.success(), "{told} {said:?}");
+    assert!(!told.contains("geh€im") && !told.contains("pa55"), "{told}");
+    let report: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(report["connections"][0]["migrated_as"], "erp", "{report}");
+    assert_eq!(report["runs"]["added"], 1, "{report}");
+    // Nothing but SELECT was sent to V1.
+    let sent = batches(&database.asked())
+        .into_iter()
+        .filter(|text| !text.starts_with("SELECT") && !text.starts_with("SET TRANSACTION"))
+        .count();
+    assert_eq!(sent, 0, "{:?}", database.asked());
+    let jobcell = Server::start(&folder.path().join("data"));
+    let job = &jobcell.get("/api/v2/jobs").json()["jobs"][0];
+    assert_eq!(
+        job["created_date"], "2025-08-20T10:15:00.000000+00:00",
+        "{job}"
+    );
+    let yaml = job["yaml_configuration"].as_str().unwrap();
+    assert!(yaml.contains("connection: erp"), "{yaml}");
+    let erp = &jobcell.get("/api/v2/connections/erp").json()["connection"];
+    assert_eq!((&erp["host"], &erp["port"]), (&json!("db1"), &json!(1444)));
+    assert_eq!(erp["has_password"], true);
+}
