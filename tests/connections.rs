@@ -307,6 +307,8 @@ fn command(server: &Server, arguments: &[&str], input: &str, home: &Path) -> (i3
         .args(arguments)
         .env("JOBCELL_SERVER", &server.url)
         .env("HOME", home)
+        // Nobody else is to see the password.
+        .env("HTTP_PROXY", "http://127.0.0.1:1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -432,6 +434,9 @@ fn connections_of_v1_are_taken_over_with_their_passwords() {
             connection("erp", json!({})),
             connection("windows", json!({"trusted_connection": 1, "username": null})),
             connection("gone", json!({"is_active": 0})),
+            connection("fixed", json!({})),
+            connection("e/1", json!({})),
+            connection("e-1", json!({})),
         ],
     });
     let file = folder.path().join("v1.json");
@@ -440,7 +445,12 @@ fn connections_of_v1_are_taken_over_with_their_passwords() {
     let data = folder.path().join("data");
     let migrate = |more: &[&str]| {
         let data = data.to_str().unwrap();
-        let arguments = ["migrate", "--from", &from, "--data", data];
+        let config = folder.path().join("config.yaml");
+        fs::write(&config, "connections: {fixed: {sqlite: /tmp/f.sqlite}}\n").unwrap();
+        let config = config.to_str().unwrap();
+        let arguments = [
+            "migrate", "--from", &from, "--data", data, "--config", config,
+        ];
         let said = crate::harness::run(&[&arguments[..], more].concat(), folder.path());
         assert!(said.status.success(), "{}", text(&said.stderr));
         text(&said.stdout)
@@ -454,6 +464,8 @@ fn connections_of_v1_are_taken_over_with_their_passwords() {
         "added as `erp`",
         "NOT ADDED: the service's Windows account",
         "NOT ADDED: V1 had deleted it",
+        "NOT ADDED: the configuration file has a connection `fixed`",
+        "NOT ADDED: another one of V1 is called `e-1` here",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -462,7 +474,7 @@ fn connections_of_v1_are_taken_over_with_their_passwords() {
     assert!(again.contains("`erp`, there already"), "{again}");
     let jobcell = Server::start(&data);
     let listed = jobcell.get("/api/v2/connections").json();
-    assert_eq!(listed["total_count"], 3, "{listed}");
+    assert_eq!(listed["total_count"], 4, "{listed}");
     for id in ["1", "2"] {
         let ran = jobcell.post(&format!("/api/v2/jobs/{id}/run")).json();
         assert_eq!(ran["success"], true, "{ran}");

@@ -43,7 +43,10 @@ fn ran(
     jobcell.create(&format!(
         "id: j\nname: J\ntype: SQL\nconnection: erp\n{keys}\n"
     ));
-    let ran = jobcell.post("/api/v2/jobs/j/run").json();
+    let mut ran = jobcell.post("/api/v2/jobs/j/run").json();
+    let id = ran["execution_id"].as_str().unwrap();
+    let log = jobcell.get(&format!("/api/v2/executions/{id}/log?stream=log"));
+    ran["log"] = json!(log.text);
     (ran, database.asked())
 }
 
@@ -266,4 +269,53 @@ fn v1_is_migrated_from_a_sql_server() {
     let erp = &jobcell.get("/api/v2/connections/erp").json()["connection"];
     assert_eq!((&erp["host"], &erp["port"]), (&json!("db1"), &json!(1444)));
     assert_eq!(erp["has_password"], true);
+}
+
+/// A server that follows transactions as SQL Server does, as far as these tests
+/// begin and end them.
+fn following(text: &str) -> Vec<u8> {
+    if text.contains("BEGIN TRAN") {
+        [transaction(8, 9), done(0, 0)].concat()
+    } else {
+        done(COUNT, 1)
+    }
+}
+
+#[test]
+fn a_transaction_that_a_batch_left_open_fails_the_job() {
+    let query = "query: |\n  SET XACT_ABORT ON; BEGIN TRAN; UPDATE t SET n = 1\n";
+    for mode in ["none", "single", "perStatement"] {
+        let keys = format!("transaction: {mode}\n{query}");
+        let (ran, asked) = ran(&keys, following);
+        assert_eq!(ran["success"], false, "{mode}: {ran}");
+        assert_eq!(ran["error_code"], "transaction_left_open", "{mode}: {ran}");
+        let sent = batches(&asked);
+        assert!(
+            sent.contains(&"IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION"),
+            "{sent:?}"
+        );
+    }
+}
+
+#[test]
+fn what_a_batch_printed_before_it_failed_is_in_the_log_and_not_in_the_next_step() {
+    let keys =
+        "onError: continue\nquery: |\n  PRINT 'table 7'; THROW 50001, 'x', 1\n  GO\n  SELECT 1\n";
+    let (ran, _) = ran(keys, |text| {
+        if text.starts_with("PRINT") {
+            let printed = Said::new(0, 0, "table 7").token();
+            [printed, Said::new(50_001, 16, "x").token(), done(ERROR, 0)].concat()
+        } else {
+            numbers("n", &[1], 0)
+        }
+    });
+    assert!(
+        ran["log"].as_str().unwrap().contains("info: table 7"),
+        "{ran}"
+    );
+    assert_eq!(
+        ran["step_results"][1]["details"]["messages"],
+        Value::Null,
+        "{ran}"
+    );
 }

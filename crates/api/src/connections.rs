@@ -187,6 +187,12 @@ async fn change(
             None => return Err(wrong("revision", "a whole number", &revision)),
         },
     };
+    // What is merged was read at this revision.
+    let read = match found.origin {
+        Origin::Stored { revision, .. } => Some(revision),
+        Origin::BuiltIn | Origin::Configuration => None,
+    };
+    let expected = expected.or(read);
     let password = password(&mut body)?;
     let merged = merged(&found.settings, body)?;
     let changed = connections

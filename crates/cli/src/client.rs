@@ -43,6 +43,8 @@ impl Client {
             .timeout_global(Some(PATIENCE))
             .http_status_as_error(false)
             .max_redirects(0)
+            // What is sent may hold a password, and the server is this machine.
+            .proxy(None)
             .build();
         Ok(Self {
             agent: config.into(),

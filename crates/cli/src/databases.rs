@@ -43,7 +43,17 @@ pub(crate) async fn connections(
     store: Arc<dyn Store>,
     sql: SqlCapability,
 ) -> Result<Connections, Failure> {
-    let vault = vault(config, data)?;
+    let vault = vault(config, data, true)?;
+    start(config, data, store, sql, vault).await
+}
+
+async fn start(
+    config: &Config,
+    data: &DataFolder,
+    store: Arc<dyn Store>,
+    sql: SqlCapability,
+    vault: Option<Vault>,
+) -> Result<Connections, Failure> {
     let started = Connections::start(ConnectionsConfig {
         store,
         clock: Arc::new(SystemClock),
@@ -73,19 +83,25 @@ pub(crate) async fn lend_stored(config: &Config, data: &DataFolder, sql: &SqlCap
             return;
         }
     };
-    let lent = connections(config, data, Arc::clone(&store), sql.clone()).await;
-    if let Err(failure) = lent {
+    let lent = async {
+        // Who only looks makes no key: the server's user could not read it.
+        let vault = vault(config, data, false)?;
+        start(config, data, Arc::clone(&store), sql.clone(), vault).await
+    };
+    if let Err(failure) = lent.await {
         tracing::warn!(%failure, "stored connections are not known here");
     }
     store.close().await;
 }
 
-fn vault(config: &Config, data: &DataFolder) -> Result<Vault, Failure> {
+/// None where there is no key and none is to be made.
+fn vault(config: &Config, data: &DataFolder, create: bool) -> Result<Option<Vault>, Failure> {
     let opened = match &config.key_file {
         Some(file) => Vault::open(file, false),
-        None => Vault::open(&data.key_file(), true),
+        None if !create && !data.key_file().exists() => return Ok(None),
+        None => Vault::open(&data.key_file(), create),
     };
-    opened.map_err(|error| {
+    opened.map(Some).map_err(|error| {
         Failure::context(Exit::Unavailable, error, "passwords can't be kept sealed")
     })
 }
@@ -157,16 +173,20 @@ impl Databases for Live {
 }
 
 /// What seals their passwords.
-struct Sealing(Vault);
+struct Sealing(Option<Vault>);
+
+const NO_KEY: &str = "there is no key file; bring it back, or start the server once";
 
 impl Secrets for Sealing {
     fn seal(&self, purpose: &str, secret: &str) -> Result<Vec<u8>, String> {
-        let sealed = self.0.seal(purpose, secret);
+        let vault = self.0.as_ref().ok_or(NO_KEY)?;
+        let sealed = vault.seal(purpose, secret);
         sealed.map_err(|error| error.to_string())
     }
 
     fn unseal(&self, purpose: &str, sealed: &[u8]) -> Result<String, String> {
-        let opened = self.0.unseal(purpose, sealed);
+        let vault = self.0.as_ref().ok_or(NO_KEY)?;
+        let opened = vault.unseal(purpose, sealed);
         opened
             .map(|secret| secret.to_string())
             .map_err(|error| error.to_string())

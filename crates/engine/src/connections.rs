@@ -117,7 +117,7 @@ pub struct ShownConnection {
 }
 
 /// A connection to be made.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewConnection {
     /// What jobs will call it.
     pub name: String,
@@ -130,7 +130,7 @@ pub struct NewConnection {
 }
 
 /// What becomes of a password.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum PasswordChange {
     /// It stays.
     Keep,
@@ -302,6 +302,10 @@ impl Connections {
             PasswordChange::Keep => found.secret,
         };
         let expected = expected_revision.unwrap_or(found.revision);
+        if expected != found.revision {
+            let revision = found.revision;
+            return Err(SaveConnectionError::Changed { revision });
+        }
         let record = ConnectionRecord {
             settings,
             secret,
@@ -318,12 +322,16 @@ impl Connections {
     /// When there is none, or it is fixed.
     pub async fn delete(&self, name: &str) -> Result<(), SaveConnectionError> {
         self.refuse_fixed(name)?;
-        let _changing = self.0.changing.lock().await;
-        if !self.0.config.store.delete_connection(name).await? {
-            return Err(SaveConnectionError::NotFound(name.to_owned()));
-        }
-        self.0.config.databases.remove(name);
-        Ok(())
+        let (own, name) = (self.clone(), name.to_owned());
+        whole(async move {
+            let _changing = own.0.changing.lock().await;
+            if !own.0.config.store.delete_connection(&name).await? {
+                return Err(SaveConnectionError::NotFound(name));
+            }
+            own.0.config.databases.remove(&name);
+            Ok(())
+        })
+        .await
     }
 
     /// Opens one and asks it something.
@@ -375,21 +383,18 @@ impl Connections {
         record: ConnectionRecord,
         expected: Option<u64>,
     ) -> Result<ShownConnection, SaveConnectionError> {
-        let _changing = self.0.changing.lock().await;
-        let put = self
-            .0
-            .config
-            .store
-            .put_connection(record.clone(), expected)
-            .await;
-        put.map_err(|error| match error {
-            PutConnectionError::Exists { name } => SaveConnectionError::Exists(name),
-            PutConnectionError::NotFound { name } => SaveConnectionError::NotFound(name),
-            PutConnectionError::Changed { revision } => SaveConnectionError::Changed { revision },
-            PutConnectionError::Storage(error) => error.into(),
-        })?;
-        self.apply(&record);
-        Ok(self.show(record))
+        let own = self.clone();
+        whole(async move {
+            let _changing = own.0.changing.lock().await;
+            let store = &own.0.config.store;
+            store
+                .put_connection(record.clone(), expected)
+                .await
+                .map_err(refused)?;
+            own.apply(&record);
+            Ok(own.show(record))
+        })
+        .await
     }
 
     /// Sets a stored connection where runs find it.
@@ -441,6 +446,24 @@ impl Connections {
             },
             problem,
         }
+    }
+}
+
+/// Carries a change out to its end, even when whoever asked for it goes away: what
+/// is stored and what runs find must not part.
+async fn whole<T: Send + 'static>(
+    change: impl Future<Output = Result<T, SaveConnectionError>> + Send + 'static,
+) -> Result<T, SaveConnectionError> {
+    let changed = tokio::spawn(change).await;
+    changed.unwrap_or_else(|_| Err(StorageError::Closed.into()))
+}
+
+fn refused(error: PutConnectionError) -> SaveConnectionError {
+    match error {
+        PutConnectionError::Exists { name } => SaveConnectionError::Exists(name),
+        PutConnectionError::NotFound { name } => SaveConnectionError::NotFound(name),
+        PutConnectionError::Changed { revision } => SaveConnectionError::Changed { revision },
+        PutConnectionError::Storage(error) => error.into(),
     }
 }
 

@@ -113,8 +113,8 @@ impl SqlCapability {
     /// When there is no such connection, it can't be opened, or the run is
     /// stopped.
     pub async fn session(&self, name: &str, scope: &RunScope) -> Result<Session, SqlError> {
-        let named = self.0.granted(name, scope)?;
-        Session::open(&named.database, scope).await
+        let (_, session) = self.0.session(name, scope).await?;
+        Ok(session)
     }
 
     /// Closes every database once no run uses it any more.

@@ -12,6 +12,7 @@ use crate::mssql::MsSql;
 use crate::mysql::MySql;
 use crate::postgres::PostgreSql;
 use crate::servers::{self, Server};
+use crate::session::Session;
 use crate::sqlite;
 
 /// The connection whose file is the server's own, and created when missing.
@@ -127,6 +128,26 @@ impl Databases {
         })
     }
 
+    /// A session where a name leads, and what kind of database that is. Whoever
+    /// waits while the name is set anew goes on waiting there.
+    pub(crate) async fn session(
+        &self,
+        name: &str,
+        scope: &RunScope,
+    ) -> Result<(&'static str, Session), SqlError> {
+        loop {
+            let named = self.granted(name, scope)?;
+            match Session::open(&named.database, scope).await {
+                Ok(session) => return Ok((named.config.dialect(), session)),
+                Err(error) if !named.database.is_retired() => return Err(error),
+                Err(error) => match self.entry(name) {
+                    Some(Entry::Open(now)) if Arc::ptr_eq(&now, &named) => return Err(error),
+                    _ => {}
+                },
+            }
+        }
+    }
+
     fn unknown(&self, name: &str) -> SqlError {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
         let known = names.keys().map(|name| format!("`{name}`"));
@@ -160,6 +181,13 @@ impl Database {
                 };
                 Self::Server(servers::Pool::new(name, config, server))
             }
+        }
+    }
+
+    fn is_retired(&self) -> bool {
+        match self {
+            Self::Sqlite(pool) => pool.is_retired(),
+            Self::Server(pool) => pool.is_retired(),
         }
     }
 

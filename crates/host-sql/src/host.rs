@@ -122,9 +122,7 @@ impl SqlRun {
         if self.resources.connections.len() >= most as usize {
             return Err(SqlError::TooManyConnections(most));
         }
-        let named = self.databases.granted(&name, &self.scope)?;
-        let dialect = named.config.dialect();
-        let session = Session::open(&named.database, &self.scope).await?;
+        let (dialect, session) = self.databases.session(&name, &self.scope).await?;
         let id = self.resources.next_id();
         self.resources.connections.insert(
             id,

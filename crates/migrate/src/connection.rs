@@ -147,7 +147,7 @@ impl V1Connection {
         }
         let name = self.new_name().ok_or(LeftConnection::Nameless)?;
         check_connection_name(&name)?;
-        if self.username.is_none() && self.trusted.unwrap_or(true) {
+        if self.is_trusted() {
             return Err(LeftConnection::Trusted);
         }
         let (host, port) = self.address()?;
@@ -169,6 +169,13 @@ impl V1Connection {
             settings,
             password: self.password.clone(),
         })
+    }
+
+    /// Whether the Windows account of the service connects, which counted more
+    /// than a user's name; V1's default.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.trusted.unwrap_or(self.username.is_none())
     }
 
     /// ODBC writes `host,port` too, and `tcp:` before it.
@@ -276,6 +283,11 @@ mod tests {
         assert_eq!(
             left(json!({ "username": null, "trusted_connection": 1 })),
             Some(LeftConnection::Trusted)
+        );
+        assert_eq!(
+            left(json!({ "trusted_connection": 1 })),
+            Some(LeftConnection::Trusted),
+            "a left-over user counts for nothing"
         );
         assert_eq!(
             left(json!({ "server_name": "db1\\SQL2019" })),

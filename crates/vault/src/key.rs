@@ -89,20 +89,35 @@ fn make(file: &Path) -> Result<Zeroizing<[u8; LENGTH]>, KeyError> {
         let _ = write!(text, "{byte:02x}");
     }
     text.push('\n');
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(file).and_then(|mut open| {
-        open.write_all(text.as_bytes())?;
-        open.sync_all()
-    });
-    match written {
+    match put(file, text.as_bytes()) {
         Ok(()) => Ok(key),
         // Somebody else was faster.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => read(file, false),
         Err(source) => Err(not_made(source)),
     }
+}
+
+/// Makes a file with this in it, whole or not at all.
+fn put(file: &Path, text: &[u8]) -> std::io::Result<()> {
+    let mut other = file.as_os_str().to_owned();
+    other.push(format!(".{}.new", std::process::id()));
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(&other).and_then(|mut open| {
+        open.write_all(text)?;
+        open.sync_all()
+    });
+    // Fails where there is one by now, which a rename would replace.
+    let put = written.and_then(|()| std::fs::hard_link(&other, file));
+    drop(std::fs::remove_file(&other));
+    put?;
+    #[cfg(unix)]
+    if let Some(folder) = file.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn digits(text: &[u8]) -> Option<Zeroizing<[u8; LENGTH]>> {

@@ -33,7 +33,7 @@ pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> 
             "the query holds no statement",
         ));
     }
-    transaction::check(configuration.transaction, &statements)?;
+    transaction::check(configuration.transaction, dialect, &statements)?;
     let mut run = Run {
         connection,
         dialect,
@@ -135,18 +135,21 @@ impl Run {
                 self.begin()?;
                 let outcome = self.execute(number, statement);
                 if outcome.is_err() && self.connection.in_transaction() {
-                    self.command("ROLLBACK")?;
+                    // The statement's own failure says more than this one could.
+                    drop(self.command("ROLLBACK"));
                 }
                 let outcome = outcome?;
                 self.still_open(number, statement)?;
-                self.command("COMMIT").map(|()| outcome)
+                self.command("COMMIT")?;
+                self.all_ended(number, statement)?;
+                Ok(outcome)
             }
             Transaction::Single if self.keeps_on => {
                 let savepoint = transaction::savepoint(self.dialect);
                 self.command(savepoint.begin)?;
                 let outcome = self.execute(number, statement);
                 if outcome.is_err() && self.connection.in_transaction() {
-                    self.command(savepoint.undo)?;
+                    drop(self.command(savepoint.undo));
                 }
                 let outcome = outcome?;
                 self.still_open(number, statement)?;
@@ -176,6 +179,19 @@ impl Run {
         Err(failure::other("transaction_ended", message))
     }
 
+    /// Fails when a transaction is open after ours has ended: one that the
+    /// statement began within ours, and that would be rolled back.
+    fn all_ended(&self, number: usize, statement: &Statement<'_>) -> Result<(), Failure> {
+        if !self.connection.in_transaction() {
+            return Ok(());
+        }
+        let message = format!(
+            "statement {number} (line {}) left a transaction open that it had begun, so its changes are rolled back; take its BEGIN out, since `transaction` gives it one",
+            statement.line
+        );
+        Err(failure::other("transaction_left_open", message))
+    }
+
     fn begin(&mut self) -> Result<(), Failure> {
         let begin = std::mem::take(&mut self.begin);
         let begun = begin.iter().try_for_each(|text| self.command(text));
@@ -200,6 +216,13 @@ impl Run {
             .as_ref()
             .is_some_and(|failed| !self.keeps_on || failure::ends_run(failed));
         let ended = self.command(if undo { "ROLLBACK" } else { "COMMIT" });
+        let ended = ended.and_then(|()| {
+            if undo || !self.connection.in_transaction() {
+                return Ok(());
+            }
+            let message = "a statement began a transaction within that of the job and left it open, so all changes are rolled back; take its BEGIN out";
+            Err(failure::other("transaction_left_open", message))
+        });
         match ended {
             Ok(()) if undo => {
                 let text = b"the transaction of all statements was rolled back, as `transaction: single` asks\n";
@@ -261,7 +284,9 @@ impl Run {
             statement.kind.as_str(),
             "begin" | "start" | "savepoint" | "commit" | "end" | "rollback" | "release"
         );
-        if may_change || self.begun.is_some() {
+        // A batch may begin one anywhere.
+        let batch = self.dialect == Dialect::SqlServer;
+        if may_change || batch || self.begun.is_some() {
             let open = self.connection.in_transaction();
             self.begun = open.then(|| self.begun.unwrap_or((number, statement.line)));
         }

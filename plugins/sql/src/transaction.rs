@@ -97,7 +97,11 @@ pub(crate) const fn savepoint(dialect: Dialect) -> Savepoint {
 }
 
 /// Fails when a script that is given transactions has some of its own.
-pub(crate) fn check(transaction: Transaction, statements: &[Statement<'_>]) -> Result<(), Failure> {
+pub(crate) fn check(
+    transaction: Transaction,
+    dialect: Dialect,
+    statements: &[Statement<'_>],
+) -> Result<(), Failure> {
     if transaction == Transaction::None {
         return Ok(());
     }
@@ -110,7 +114,7 @@ pub(crate) fn check(transaction: Transaction, statements: &[Statement<'_>]) -> R
     match statements
         .iter()
         .enumerate()
-        .find(|(_, statement)| own(&statement.kind))
+        .find(|(_, statement)| own(&statement.kind) && !is_block(dialect, statement))
     {
         Some((index, statement)) => Err(invalid(
             "configuration",
@@ -123,6 +127,14 @@ pub(crate) fn check(transaction: Transaction, statements: &[Statement<'_>]) -> R
         )),
         None => Ok(()),
     }
+}
+
+/// Whether a batch begins with a block, which begins no transaction.
+fn is_block(dialect: Dialect, statement: &Statement<'_>) -> bool {
+    let mut words = jobcell_sql_text::words(statement.text, dialect);
+    let second = words.nth(1).unwrap_or_default().to_ascii_lowercase();
+    let of_transaction = matches!(&*second, "tran" | "transaction" | "distributed");
+    dialect == Dialect::SqlServer && statement.kind == "begin" && !of_transaction
 }
 
 #[cfg(test)]
@@ -152,8 +164,19 @@ mod tests {
     #[test]
     fn a_script_can_t_have_both() {
         let (statements, _) = split("SELECT 1;\nCOMMIT", Dialect::Sqlite);
-        assert!(check(Transaction::None, &statements).is_ok());
-        let refused = check(Transaction::Single, &statements).map_err(|failure| words(&failure));
+        let of = Dialect::Sqlite;
+        assert!(check(Transaction::None, of, &statements).is_ok());
+        let refused =
+            check(Transaction::Single, of, &statements).map_err(|failure| words(&failure));
         assert!(refused.is_err_and(|words| words.starts_with("statement 2 (line 2) is `COMMIT`")));
+    }
+
+    #[test]
+    fn a_block_is_no_transaction() {
+        let of = Dialect::SqlServer;
+        let single = |text| check(Transaction::Single, of, &split(text, of).0);
+        assert!(single("BEGIN TRY SELECT 1 END TRY BEGIN CATCH THROW END CATCH").is_ok());
+        assert!(single("BEGIN SELECT 1 END").is_ok());
+        assert!(single("begin tran").is_err() && single("BEGIN TRANSACTION x").is_err());
     }
 }

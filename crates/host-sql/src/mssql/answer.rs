@@ -75,8 +75,8 @@ enum Step {
 }
 
 impl Answer {
-    /// The next message of the server; of one value, not more than so many
-    /// bytes are kept.
+    /// The next message of the server; of a row's long values, not more
+    /// than so many bytes are kept.
     pub(super) fn new(most: usize) -> Self {
         Self {
             buffer: BytesMut::new(),

@@ -24,8 +24,6 @@ use crate::servers::{Flow, Link, Messages, PROMPT, Results, Statement, Stopper};
 /// is.
 const FRESH: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
 const ROLLBACK: &str = "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION";
-/// Of one value, so many bytes are kept: more than any result may have.
-const MOST_OF_A_VALUE: usize = 64 << 20;
 /// "Changed database context" and "changed language": said at each login.
 const EVERYDAY: [i32; 2] = [5701, 5703];
 /// What a batch may do beside selecting once.
@@ -34,6 +32,7 @@ const OTHERS: &[&str] = &[
     "backup",
     "begin",
     "bulk",
+    "checkpoint",
     "close",
     "commit",
     "create",
@@ -42,7 +41,9 @@ const OTHERS: &[&str] = &[
     "declare",
     "delete",
     "deny",
+    "disable",
     "drop",
+    "enable",
     "exec",
     "execute",
     "fetch",
@@ -56,18 +57,24 @@ const OTHERS: &[&str] = &[
     "open",
     "print",
     "raiserror",
+    "receive",
+    "reconfigure",
     "restore",
     "revoke",
     "rollback",
     "save",
+    "send",
     "set",
+    "shutdown",
     "throw",
     "truncate",
     "try",
     "update",
+    "updatetext",
     "use",
     "waitfor",
     "while",
+    "writetext",
 ];
 
 pub(super) struct MsSqlLink {
@@ -146,8 +153,11 @@ impl MsSqlLink {
         statement: &Statement,
         out: &mut Results,
     ) -> Result<Option<ServerError>, Broken> {
-        let mut answer = Answer::new(MOST_OF_A_VALUE);
-        let mut hand = Hand::new(selects_once(statement));
+        // One byte more than a result may have, so that a cut is seen as one.
+        let most = usize::try_from(out.most_bytes().saturating_add(1)).unwrap_or(usize::MAX);
+        let mut answer = Answer::new(most);
+        // A stop may undo an open transaction (XACT_ABORT).
+        let mut hand = Hand::new(self.transaction == 0 && selects_once(statement));
         loop {
             let Some(piece) = answer.next(&mut self.reader).await? else {
                 if !hand.waits_for_stop {
@@ -155,7 +165,7 @@ impl MsSqlLink {
                     return Ok(hand.failure);
                 }
                 // The answer ended before the server read the attention.
-                answer = Answer::new(MOST_OF_A_VALUE);
+                answer = Answer::new(most);
                 continue;
             };
             match piece {

@@ -20,8 +20,9 @@ pub(super) struct Reading {
     missing: Option<Vec<u8>>,
     /// What was read of a value that comes in pieces.
     pieces: Option<Pieces>,
-    /// More bytes of one value than these are read and dropped.
-    most: usize,
+    /// So many bytes of values that come in pieces are still kept; what is
+    /// more is read and dropped.
+    left: usize,
 }
 
 struct Pieces {
@@ -39,7 +40,7 @@ impl Reading {
             values: Vec::new(),
             missing: None,
             pieces: None,
-            most,
+            left: most,
         }
     }
 
@@ -180,7 +181,8 @@ impl Reading {
         loop {
             let part = buffer.split_to(pieces.left.min(buffer.len()));
             pieces.left -= part.len();
-            let kept = self.most.saturating_sub(pieces.bytes.len()).min(part.len());
+            let kept = self.left.min(part.len());
+            self.left -= kept;
             pieces.bytes.extend_from_slice(&part[..kept]);
             if pieces.left > 0 {
                 return Ok(None);

@@ -27,7 +27,8 @@ pub(super) async fn send(
     let mut bytes = BytesMut::with_capacity(message.len() + PACKET_HEADER_SIZE);
     let mut rest = message;
     let mut status = first;
-    for number in 1_u8.. {
+    let mut number = 1_u8;
+    loop {
         let (part, after) = rest.split_at(rest.len().min(most));
         if after.is_empty() {
             status |= PacketStatus::END_OF_MESSAGE;
@@ -42,6 +43,7 @@ pub(super) async fn send(
             break;
         }
         (rest, status) = (after, PacketStatus::NORMAL);
+        number = number.wrapping_add(1);
     }
     stream.write_all(&bytes).await?;
     stream.flush().await

@@ -110,6 +110,10 @@ impl Pool {
         self.links.close();
     }
 
+    pub(crate) fn is_retired(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
     /// The same, and waits for what still works for it.
     pub(crate) async fn close(&self) {
         self.retire();

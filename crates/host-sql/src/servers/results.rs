@@ -84,6 +84,11 @@ impl Results {
         (results, arrivals)
     }
 
+    /// The bytes that one result may have.
+    pub(crate) const fn most_bytes(&self) -> u64 {
+        self.most_bytes
+    }
+
     /// A result begins.
     pub(crate) async fn begin(&mut self, columns: Vec<Column>) {
         (self.rows, self.passed, self.bytes, self.cap) = (0, 0, 0, None);

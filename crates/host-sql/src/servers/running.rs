@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jobcell_plugin_host::bindings::sql::Value;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::pool::{Leased, Pool};
 use super::results::{Event, Results};
@@ -26,6 +27,8 @@ pub(crate) struct Running {
     events: Option<mpsc::Receiver<Event>>,
     back: Option<oneshot::Receiver<Back>>,
     stopper: Arc<dyn Stopper>,
+    /// Ends its task, and with that its connection.
+    given_up: CancellationToken,
     pool: Arc<Pool>,
 }
 
@@ -40,10 +43,17 @@ impl Running {
         let stopper = leased.link()?.stopper();
         let (mut results, events) = Results::new(most_rows, most_bytes);
         let (bring, back) = oneshot::channel();
+        let given_up = CancellationToken::new();
+        let end = given_up.clone();
         pool.spawn(async move {
-            let result = match leased.link() {
-                Ok(link) => link.execute(&statement, &values, &mut results).await,
-                Err(error) => Err(error),
+            let executed = async {
+                match leased.link() {
+                    Ok(link) => link.execute(&statement, &values, &mut results).await,
+                    Err(error) => Err(error),
+                }
+            };
+            let Some(result) = end.run_until_cancelled(executed).await else {
+                return;
             };
             // Whoever reads the events knows by their end that this is here.
             drop(bring.send((leased, result)));
@@ -53,6 +63,7 @@ impl Running {
             events: Some(events),
             back: Some(back),
             stopper,
+            given_up,
             pool: Arc::clone(pool),
         })
     }
@@ -81,7 +92,7 @@ impl Running {
         let Some(back) = self.back.take() else {
             return true;
         };
-        stop(&*self.stopper, back).await
+        stop(&*self.stopper, back, &self.given_up).await
     }
 }
 
@@ -91,15 +102,20 @@ impl Drop for Running {
             return;
         };
         let stopper = Arc::clone(&self.stopper);
+        let given_up = self.given_up.clone();
         self.pool.spawn(async move {
-            stop(&*stopper, back).await;
+            stop(&*stopper, back, &given_up).await;
         });
     }
 }
 
 /// Tells the server to stop until the statement has ended, for some time. The
 /// connection is closed then: a stop that is late could hit what comes next.
-async fn stop(stopper: &dyn Stopper, mut back: oneshot::Receiver<Back>) -> bool {
+async fn stop(
+    stopper: &dyn Stopper,
+    mut back: oneshot::Receiver<Back>,
+    given_up: &CancellationToken,
+) -> bool {
     let stopping = async {
         loop {
             if let Err(error) = stopper.stop().await {
@@ -113,6 +129,7 @@ async fn stop(stopper: &dyn Stopper, mut back: oneshot::Receiver<Back>) -> bool 
     };
     let ended = tokio::time::timeout(PROMPT, stopping).await.is_ok();
     if !ended {
+        given_up.cancel();
         tracing::warn!(
             "a server did not confirm that it stopped a statement; its connection is closed"
         );

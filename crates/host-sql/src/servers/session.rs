@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use jobcell_model::OutputStream;
 use jobcell_plugin_host::RunScope;
 use jobcell_plugin_host::bindings::sql::{Column, Message, Page, Value};
 use tokio::time::Instant;
@@ -248,9 +249,20 @@ impl Session {
                 if let Some(running) = cursor.running.take() {
                     running.stop().await;
                 }
-                self.cursor_open = false;
+                // Its session is gone, with what was open in it.
+                (self.cursor_open, self.in_transaction) = (false, false);
                 Err(reason)
             }
+        }
+    }
+
+    /// Writes what was said before a failure into the run's log: whoever failed
+    /// takes no messages any more, and they are not the next one's.
+    fn log_messages(&self) {
+        for message in self.messages.take() {
+            let line = format!("{}: {}", message.severity, message.text);
+            let output = self.scope.output();
+            output.write(OutputStream::Log, line.as_bytes());
         }
     }
 
@@ -278,6 +290,11 @@ impl Session {
         self.in_transaction = link.in_transaction();
         if link.is_usable() {
             self.leased = Some(leased);
+        } else {
+            self.in_transaction = false;
+        }
+        if result.is_err() {
+            self.log_messages();
         }
         match (result, self.scope.stop_reason()) {
             (Err(_), Some(reason)) => Err(SqlError::Stopped(reason)),

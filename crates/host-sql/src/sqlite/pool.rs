@@ -104,6 +104,10 @@ impl Pool {
         self.idle().clear();
     }
 
+    pub(crate) fn is_retired(&self) -> bool {
+        self.permits.is_closed()
+    }
+
     /// Closes all idle connections and waits until their threads, and those of
     /// connections that are still given back, have ended.
     pub async fn close(&self) {

@@ -71,3 +71,26 @@ async fn a_connection_is_for_the_job_types_that_it_is_granted_to() {
     let within = Duration::from_secs(5);
     assert!(capability.check("a", within).await.is_ok());
 }
+
+#[tokio::test]
+async fn whoever_waits_goes_on_waiting_where_the_name_leads_now() {
+    let folder = TempDir::new().unwrap();
+    let options = SqliteOptions {
+        create: true,
+        max_open: 1,
+        ..SqliteOptions::default()
+    };
+    let capability = SqlCapability::with_options(SqlConfig::default(), &options);
+    capability.set("a", file(&folder, "one"), None);
+    let held = capability.session("a", &scope("SQL")).await.unwrap();
+    let scope = scope("SQL");
+    let waiting = capability.session("a", &scope);
+    let change = async {
+        tokio::task::yield_now().await;
+        capability.set("a", file(&folder, "one"), None);
+    };
+    let (session, ()) = tokio::join!(waiting, change);
+    let mut session = session.unwrap();
+    assert!(session.prepare("SELECT 1").await.is_ok());
+    held.close().await;
+}

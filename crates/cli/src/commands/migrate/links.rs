@@ -2,6 +2,7 @@
 //! passwords sealed. Never shows one.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use jobcell_engine::Engine;
 use jobcell_engine::connections::{Connections, NewConnection};
@@ -9,6 +10,7 @@ use jobcell_migrate::{ConvertedConnection, V1Connection};
 use jobcell_model::ConnectionRecord;
 
 use super::report::{Report, State};
+use crate::config::Config;
 use crate::exit::{Exit, Failure};
 
 /// Who made what was taken over.
@@ -34,11 +36,32 @@ pub(super) fn names(connections: &[V1Connection]) -> BTreeMap<String, String> {
     names
 }
 
-/// Those that can be taken over, each name once.
-pub(super) fn converted(connections: &[V1Connection]) -> Vec<ConvertedConnection> {
+/// Those that can be taken over: each name once, and none that the configuration
+/// has. The report says of the others why they are not.
+pub(super) fn converted(
+    connections: &[V1Connection],
+    config: &Config,
+    report: &mut Report,
+) -> Vec<ConvertedConnection> {
     let mut found = BTreeMap::new();
-    for converted in connections.iter().filter_map(|one| one.convert().ok()) {
-        found.entry(converted.name.clone()).or_insert(converted);
+    for (connection, shown) in connections.iter().zip(&mut report.connections) {
+        let Ok(converted) = connection.convert() else {
+            continue;
+        };
+        let name = converted.name.clone();
+        let why = match found.entry(name.clone()) {
+            _ if config.connections.contains_key(&name) => {
+                format!("the configuration file has a connection `{name}`, which counts")
+            }
+            Entry::Occupied(_) => {
+                format!("another one of V1 is called `{name}` here; add it by another name")
+            }
+            Entry::Vacant(place) => {
+                place.insert(converted);
+                continue;
+            }
+        };
+        (shown.migrated_as, shown.left) = (None, Some(why));
     }
     found.into_values().collect()
 }

@@ -62,7 +62,7 @@ pub(super) fn run(options: Migrate, config: &Config) -> Result<Exit, Failure> {
         } else {
             Some(databases::connections(config, &data, Arc::clone(&store), sql).await?)
         };
-        let report = migrate(&options, source, &data, &engine, sealing.as_ref()).await;
+        let report = migrate(&options, source, &data, &engine, config, sealing.as_ref()).await;
         store.close().await;
         report
     })?;
@@ -113,6 +113,7 @@ async fn migrate(
     source: Option<Source>,
     data: &DataFolder,
     engine: &Engine,
+    config: &Config,
     sealing: Option<&Connections>,
 ) -> Result<Report, Failure> {
     let taken = taken(engine.store()).await?;
@@ -136,7 +137,7 @@ async fn migrate(
         None => None,
     };
     let mut ready = match &mut v1 {
-        Some(v1) => read(v1, options, engine, &taken, &mut report).await?,
+        Some(v1) => read(v1, options, engine, config, &taken, &mut report).await?,
         None => Ready::default(),
     };
     if options.samples != Samples::None {
@@ -163,6 +164,7 @@ async fn read(
     v1: &mut V1,
     options: &Migrate,
     engine: &Engine,
+    config: &Config,
     taken: &Taken,
     report: &mut Report,
 ) -> Result<Ready, Failure> {
@@ -189,7 +191,7 @@ async fn read(
         owners.leave_out(job.job_id.as_deref());
     }
     Ok(Ready {
-        connections: links::converted(&connections),
+        connections: links::converted(&connections, config, report),
         history: only.history,
         outcomes: converted.outcomes,
         jobs,

@@ -153,7 +153,9 @@ impl Report {
             .samples
             .iter()
             .any(|sample| sample.state == State::Added);
-        self.counts.added == 0 && !runs && !samples
+        let mut connections = self.connections.iter();
+        let connections = connections.any(|one| one.state == Some(State::Added));
+        self.counts.added == 0 && !runs && !samples && !connections
     }
 
     /// Takes up what became of the rows.
@@ -261,7 +263,7 @@ impl From<&V1Connection> for Connection {
             Err(reason) => (None, Some(reason.to_string())),
         };
         let connection = connection.clone();
-        let trusted = connection.trusted.unwrap_or(true);
+        let trusted = connection.is_trusted();
         Self {
             connection_id: connection.connection_id,
             name: connection.name,

@@ -83,8 +83,13 @@ impl Source {
 /// What `--from` says without the password in it.
 pub(crate) fn without_password(from: &str) -> String {
     let Some((start, rest)) = from.split_once("://") else {
-        return from.to_owned();
+        // No address, but maybe meant as one.
+        return match (from.split_once(':'), from.rsplit_once('@')) {
+            (Some((kind, _)), Some((_, host))) => format!("{kind}:…@{host}"),
+            _ => from.to_owned(),
+        };
     };
+    let rest = rest.split_once('?').map_or(rest, |(place, _)| place);
     // A password may hold any sign, so the last `@` counts.
     match rest.rsplit_once('@') {
         Some((user, host)) => {
@@ -137,7 +142,10 @@ fn address(kind: ServerKind, rest: &str) -> Result<ServerConfig, String> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         config.tls.mode = match pair.split_once('=') {
             Some(("tls", mode)) => tls(mode)?,
-            _ => return Err(format!("`{pair}` is not known; there is `tls=…`")),
+            _ => {
+                let key = pair.split('=').next().unwrap_or_default();
+                return Err(format!("`{key}` is not known; there is `tls=…`"));
+            }
         };
     }
     Ok(config)

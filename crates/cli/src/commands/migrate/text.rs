@@ -183,8 +183,8 @@ fn connections(report: &Report, lines: &mut Vec<String>) {
             .port
             .map_or(String::new(), |port| format!(":{port}"));
         let user = match (&connection.username, connection.trusted) {
-            (Some(user), _) => format!("user {}", plain(user)),
-            (None, true) => "the service's Windows account".to_owned(),
+            (Some(user), false) => format!("user {}", plain(user)),
+            (_, true) => "the service's Windows account".to_owned(),
             (None, false) => "no user".to_owned(),
         };
         let became = match (&connection.migrated_as, connection.state, &connection.left) {
