@@ -244,7 +244,12 @@ mod tests {
             ("mssql://host/db", "no user"),
             ("mssql:host", "has the form"),
             ("mysql://u:s3cret@h:x/d", "no number"),
-            ("postgres://u:s3cret@h/d?ssl=1", "`ssl=1` is not known"),
+            ("postgres://u:s3cret@h/d?ssl=1", "`ssl` is not known"),
+            (
+                "postgres://u@h/d?password=s3cret",
+                "`password` is not known",
+            ),
+            ("mssql:sa:s3cret@db/v1", "has the form"),
             ("postgres://u:s3cret@h/d?tls=maybe", "verify-full"),
             ("postgres://u%4:s3cret@h/d", "hexadecimal"),
             ("oracle://u:s3cret@h/d", "`oracle` is not known"),
