@@ -23,14 +23,15 @@ impl ForeignJob {
 
 impl Engine {
     /// Checks a job of another system, whose row keeps the dates that it had
-    /// there. Its firings are planned from now on, as for a job that is created
-    /// now: none is made up for.
+    /// there and says that it was taken over now. Its firings are planned from
+    /// now on, as for a job that is created now: none is made up for.
     ///
     /// # Errors
     /// All that must be put right, in the order of the text.
-    pub async fn check_foreign(&self, record: JobRecord) -> Result<ForeignJob, Vec<Problem>> {
+    pub async fn check_foreign(&self, mut record: JobRecord) -> Result<ForeignJob, Vec<Problem>> {
         let document = self.check(&record.yaml_configuration).await?.document;
         let now = self.0.clock.now();
+        record.taken_over_date = Some(now);
         let next = self.next_firing(&document, &record, now);
         let next = next.map_err(|error| match error {
             SaveJobError::Invalid(problems) => problems,

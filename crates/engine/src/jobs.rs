@@ -113,6 +113,7 @@ impl Engine {
             revision: 1,
             created_date: now,
             modified_date: now,
+            taken_over_date: None,
             created_by: new.created_by,
         };
         let next = self.next_firing(&checked.document, &record, now)?;

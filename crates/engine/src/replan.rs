@@ -119,8 +119,11 @@ async fn plan_anew(
     shared.store.replan_job(id, revision, seen, next).await
 }
 
+/// From when on a job's firings are this store's to make.
 async fn since_last(shared: &Shared, stored: &StoredJob) -> Result<DateTime<Utc>, StorageError> {
     let record = &stored.record;
     let last = shared.store.last_firing(record.job_id).await?;
-    Ok(last.map_or(record.modified_date, |last| last.max(record.modified_date)))
+    // What came before it was taken over was the other system's to fire.
+    let begun = record.taken_over_date.max(Some(record.modified_date));
+    Ok(last.max(begun).unwrap_or(record.modified_date))
 }

@@ -30,6 +30,8 @@ pub struct JobRecord {
     pub created_date: DateTime<Utc>,
     /// When it was last changed.
     pub modified_date: DateTime<Utc>,
+    /// When it was taken over from another system, whose dates the two above are.
+    pub taken_over_date: Option<DateTime<Utc>>,
     /// Who created it.
     pub created_by: String,
 }

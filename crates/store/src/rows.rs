@@ -141,6 +141,8 @@ struct JobRow<'a> {
     created_date: Instant,
     #[serde(rename = "m")]
     modified_date: Instant,
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    taken_over_date: Option<Instant>,
     #[serde(rename = "by")]
     created_by: Cow<'a, str>,
 }
@@ -238,6 +240,7 @@ pub(crate) fn encode_job(job: &JobRecord) -> Result<Vec<u8>, StorageError> {
         enabled: job.enabled,
         created_date: job.created_date.into(),
         modified_date: job.modified_date.into(),
+        taken_over_date: job.taken_over_date.map(Instant::from),
         created_by: Cow::Borrowed(&job.created_by),
     };
     codec::encode_job(job.revision, &row)
@@ -246,6 +249,7 @@ pub(crate) fn encode_job(job: &JobRecord) -> Result<Vec<u8>, StorageError> {
 /// Decodes a job.
 pub(crate) fn decode_job(job_id: JobId, bytes: &[u8]) -> Result<JobRecord, StorageError> {
     let row: JobRow<'static> = codec::decode_job(bytes)?;
+    let taken_over = row.taken_over_date.map(|time| time.read("job"));
     Ok(JobRecord {
         job_id,
         key: row.key.into_owned(),
@@ -257,6 +261,7 @@ pub(crate) fn decode_job(job_id: JobId, bytes: &[u8]) -> Result<JobRecord, Stora
         revision: codec::job_revision(bytes)?,
         created_date: row.created_date.read("job")?,
         modified_date: row.modified_date.read("job")?,
+        taken_over_date: taken_over.transpose()?,
         created_by: row.created_by.into_owned(),
     })
 }

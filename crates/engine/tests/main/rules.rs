@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use jobcell_engine::EngineConfig;
 use jobcell_model::RunState::{Skipped, Success};
 use jobcell_model::plan::Calendar;
-use jobcell_store::Store;
+use jobcell_model::{JobId, JobRecord, JobRef};
+use jobcell_store::{Fed, Store};
 
 use crate::scene::Scene;
 use crate::support::{at, runs, runs_when};
@@ -32,7 +33,7 @@ fn holidays(dates: &'static [&'static str]) -> impl Fn(&mut EngineConfig) {
 }
 
 /// When the next firing is, once it is as wanted.
-async fn becomes(scene: &Scene, job: &jobcell_model::JobRef, wanted: DateTime<Utc>) {
+async fn becomes(scene: &Scene, job: &JobRef, wanted: DateTime<Utc>) {
     let waiting = async {
         while scene.next(job).await != Some(wanted) {
             tokio::task::yield_now().await;
@@ -117,6 +118,45 @@ async fn a_firing_that_new_zone_rules_move_into_the_past_is_made_up_for() {
     let runs = scene.when(&job, &[Success]).await;
     assert_eq!(runs[0].scheduled_time, Some(day("2026-11-26")));
     becomes(&scene, &job, day("2026-11-27")).await;
+}
+
+#[tokio::test]
+async fn a_job_taken_over_does_not_make_up_for_what_the_other_system_fired() {
+    let scene = Scene::new().await;
+    let keys = "schedule: {type: cron, expression: \"0 6 * * *\"}\n";
+    let own = scene.job("own", keys).await;
+    let record = scene.engine.job(&own).await.unwrap().unwrap().record;
+    let long_ago = day("2023-01-01");
+    let record = JobRecord {
+        job_id: JobId::generate(),
+        key: "foreign".to_owned(),
+        yaml_configuration: record.yaml_configuration.replace("own", "foreign"),
+        created_date: long_ago,
+        modified_date: long_ago,
+        ..record
+    };
+    let foreign = JobRef::Id(record.job_id);
+    let ready = scene.engine.check_foreign(record).await.unwrap();
+    let (feed, runs_of_it) = tokio::sync::mpsc::channel(1);
+    feed.send(Fed::End).await.unwrap();
+    let taken = scene.engine.take_over(vec![], vec![ready], runs_of_it);
+    assert_eq!(taken.await.unwrap().jobs.len(), 1);
+    scene
+        .store
+        .set_plan_basis("1999a".to_owned())
+        .await
+        .unwrap();
+    let scene = scene.restart(at("13:00:00"), |_| {}).await;
+    let planned_anew = async {
+        while scene.store.plan_basis().await.unwrap().as_deref() == Some("1999a") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::support::PATIENCE, planned_anew)
+        .await
+        .unwrap();
+    becomes(&scene, &foreign, day("2026-11-26")).await;
+    assert_eq!(runs(&scene.store, &foreign).await, []);
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ pub(crate) fn job(key: &str) -> JobRecord {
         revision: 1,
         created_date: at(0),
         modified_date: at(1),
+        taken_over_date: None,
         created_by: "admin".to_owned(),
     }
 }

@@ -241,6 +241,7 @@ fn record(job: &mut Converted) -> JobRecord {
         revision: 1,
         created_date: job.created,
         modified_date: job.modified,
+        taken_over_date: None,
         created_by: job.created_by.clone(),
     }
 }

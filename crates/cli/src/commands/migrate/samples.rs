@@ -64,6 +64,7 @@ fn record(spec: &JobSpec, yaml: &str) -> JobRecord {
         revision: 1,
         created_date: now,
         modified_date: now,
+        taken_over_date: None,
         created_by: CREATOR.to_owned(),
     }
 }
