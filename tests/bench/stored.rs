@@ -90,6 +90,7 @@ fn job(number: usize) -> JobRecord {
         revision: 1,
         created_date: now,
         modified_date: now,
+        taken_over_date: None,
         created_by: "bench".to_owned(),
     }
 }
