@@ -17,7 +17,7 @@ const PASSWORD: &str = "pa55-never-shown";
 struct Scene {
     jobcell: Server,
     log: PathBuf,
-    _postgres: server::Server,
+    postgres: server::Server,
 }
 
 fn scene(folder: &Path) -> Option<Scene> {
@@ -71,7 +71,7 @@ fn scene(folder: &Path) -> Option<Scene> {
     let scene = Scene {
         jobcell,
         log,
-        _postgres: postgres,
+        postgres,
     };
     // Its port is open before it is ready.
     eventually("the server is ready", || {
@@ -230,5 +230,53 @@ fn a_password_is_nowhere_to_be_seen() {
         for secret in [PASSWORD, "another-secret"] {
             assert!(!said.contains(secret), "{said}");
         }
+    });
+}
+
+/// V1's tables as its users had them on PostgreSQL, with one job and 300 runs.
+const V1: &str = r#"query: |
+  CREATE TABLE job_configurations (job_id uuid, name varchar(255), job_type varchar(50),
+    configuration text, enabled boolean, created_date timestamp, created_by varchar(100),
+    schedule_enabled boolean, schedule_type varchar(50), schedule_expression varchar(255),
+    timezone varchar(50));
+  INSERT INTO job_configurations VALUES ('3f2504e0-4f89-41d3-9a0c-0305e82c3301', 'Nächtlich',
+    'sql', '{"type": "sql", "sql_query": "SELECT 42"}', true, '2025-08-20 10:15:00.25', 'ada',
+    true, 'cron', '0 0 9 * * 1-5', 'Europe/London');
+  CREATE TABLE "Job_Execution_History" (execution_id bigint, job_id uuid, status text,
+    start_time timestamp, end_time timestamp, output text, return_code smallint);
+  INSERT INTO "Job_Execution_History"
+    SELECT i, '3f2504e0-4f89-41d3-9a0c-0305e82c3301', 'success',
+      timestamp '2025-08-21 09:00' + i * interval '1 h',
+      timestamp '2025-08-21 09:01' + i * interval '1 h', 'wrote this', 0
+    FROM generate_series(1, 300) i;
+"#;
+
+#[test]
+fn v1_is_migrated_from_postgresql() {
+    with_postgresql(|scene| {
+        let ran = scene.ran("warehouse", V1);
+        assert_eq!(ran["success"], true, "{ran}");
+        let folder = tempfile::tempdir().unwrap();
+        let port = scene.postgres.port;
+        let from = format!("postgres://admin:{PASSWORD}@127.0.0.1:{port}/postgres?tls=disable");
+        let arguments = [
+            "migrate", "--data", "data", "--format", "json", "--from", &from,
+        ];
+        let said = crate::harness::run(&arguments, folder.path());
+        let told = crate::harness::text(&said.stdout);
+        assert!(said.status.success(), "{told} {said:?}");
+        assert!(!told.contains(PASSWORD), "{told}");
+        let report: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(report["runs"]["added"], 300, "{report}");
+        let jobcell = Server::start(&folder.path().join("data"));
+        let job = &jobcell.get("/api/v2/jobs").json()["jobs"][0];
+        assert_eq!(job["name"], "Nächtlich", "{job}");
+        assert_eq!(
+            job["created_date"], "2025-08-20T10:15:00.250000+00:00",
+            "{job}"
+        );
+        let yaml = job["yaml_configuration"].as_str().unwrap();
+        assert!(yaml.contains("Europe/London"), "{yaml}");
+        assert!(job["next_scheduled_time"].is_string(), "{job}");
     });
 }
