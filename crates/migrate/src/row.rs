@@ -1,6 +1,7 @@
 //! Columns of a row: by name in any casing, with the kinds of values that
 //! databases and dumps use for the same thing. Never knows what a column is for.
 
+pub(crate) use jobcell_model::{is_plain, shown_up_to as shown};
 use serde_json::{Map, Value};
 
 /// A row, as its columns are looked up.
@@ -86,35 +87,6 @@ pub(crate) fn is_blank(value: &Value) -> bool {
 
 fn blank(one: char) -> bool {
     one.is_whitespace() || one == '\u{feff}'
-}
-
-/// Somebody's text for a message or a comment: on one line, cut where it is
-/// long, nothing that a terminal or a YAML reader would obey.
-pub(crate) fn shown(text: &str, most: usize) -> String {
-    let mut shown = String::new();
-    for (index, one) in text.chars().enumerate() {
-        if index == most {
-            shown.push('…');
-            break;
-        }
-        if is_plain(one) {
-            shown.push(one);
-        } else {
-            shown.extend(one.escape_default());
-        }
-    }
-    shown
-}
-
-/// Whether a character shows itself, and moves nothing around it.
-pub(crate) fn is_plain(one: char) -> bool {
-    let invisible = matches!(
-        one,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{fffe}'..='\u{ffff}' | '\u{e0000}'..='\u{e007f}'
-    );
-    !one.is_control() && !invisible
 }
 
 #[cfg(test)]

@@ -58,3 +58,4 @@ pub use spec::{
     ExpectFirings, JobLimits, JobSpec, Notifications, OnInterrupted, Parameter, QueueBounds,
     RetryPolicy,
 };
+pub use wording::{is_plain, shown_up_to};

@@ -38,8 +38,10 @@ pub(crate) fn shown(text: &str) -> String {
     shown_up_to(text, SHOWN)
 }
 
-/// The same, up to a number of characters.
-pub(crate) fn shown_up_to(text: &str, most: usize) -> String {
+/// Somebody's text for a message or a comment: on one line, cut after this many
+/// characters, nothing that a terminal or a YAML reader would obey.
+#[must_use]
+pub fn shown_up_to(text: &str, most: usize) -> String {
     let mut shown = String::new();
     for (index, one) in text.chars().enumerate() {
         if index == most {
@@ -56,11 +58,13 @@ pub(crate) fn shown_up_to(text: &str, most: usize) -> String {
 }
 
 /// Whether a character shows itself, and moves nothing around it.
-pub(crate) fn is_plain(one: char) -> bool {
+#[must_use]
+pub fn is_plain(one: char) -> bool {
     let invisible = matches!(
         one,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{fffe}'..='\u{ffff}' | '\u{e0000}'..='\u{e007f}'
     );
     !one.is_control() && !invisible
 }
