@@ -9,6 +9,7 @@ use jobcell_model::{
     Artifact, Execution, ExecutionId, JobId, JobRef, Parameter, RunOutput, RunState, Trigger,
 };
 use jobcell_plugin_host::{RunObserver, RunReport};
+use jobcell_store::StorageError;
 use tokio::sync::oneshot;
 
 use crate::Engine;
@@ -116,6 +117,7 @@ impl Engine {
     pub async fn cancel_run(&self, id: ExecutionId, by: &str) -> Result<(), CancelError> {
         let concerned =
             |run: &Execution| run.execution_id == id || run.parent_execution_id == Some(id);
+        let mut asked = false;
         for _ in 0..ON_THE_WAY {
             let waiting = self.0.queue.take_out(concerned);
             if !waiting.is_empty() {
@@ -125,17 +127,41 @@ impl Engine {
                 return Ok(());
             }
             if let Some(run) = self.0.live.get(id) {
-                run.cancel(CancelCause::Person(by.to_owned()));
-                return Ok(());
+                // For a moment it is listed though its end is recorded.
+                if !self.has_ended(id).await || self.any_pending(concerned).await? {
+                    run.cancel(CancelCause::Person(by.to_owned()));
+                    asked = true;
+                }
+                if !self.has_ended(id).await {
+                    // Whoever records its end sees by whom it was cancelled.
+                    return Ok(());
+                }
             }
             // It may be on its way from one list to the other.
-            let pending = self.0.store.pending_executions().await?;
-            if !pending.iter().any(concerned) {
+            if !self.any_pending(concerned).await? {
                 break;
             }
             tokio::task::yield_now().await;
         }
+        if asked {
+            return Ok(());
+        }
         Err(CancelError::NotRunning(id))
+    }
+
+    /// Whether the end of a run is recorded. One that can't be looked at goes on: it
+    /// has to end all the more.
+    async fn has_ended(&self, id: ExecutionId) -> bool {
+        let recorded = self.0.store.execution(id).await.ok().flatten();
+        recorded.is_some_and(|run| run.status.is_final())
+    }
+
+    async fn any_pending(
+        &self,
+        concerned: impl Fn(&Execution) -> bool,
+    ) -> Result<bool, StorageError> {
+        let pending = self.0.store.pending_executions().await?;
+        Ok(pending.iter().any(concerned))
     }
 
     /// When a stored job fires in a span of time, enabled or not, with what keeps

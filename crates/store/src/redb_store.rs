@@ -359,6 +359,10 @@ impl Store for RedbStore {
         self.read("listing connections", connections::all).await
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        self.slot.free_bytes()
+    }
+
     fn commit_metrics(&self) -> CommitMetrics {
         self.writer.metrics()
     }

@@ -299,6 +299,9 @@ pub trait Store: Send + Sync + 'static {
     /// All connections, by name.
     async fn connections(&self) -> Result<Vec<ConnectionRecord>, StorageError>;
 
+    /// How many bytes are free where it is kept; none where that is not known.
+    fn free_bytes(&self) -> Option<u64>;
+
     /// How writes have shared commits.
     fn commit_metrics(&self) -> CommitMetrics;
 

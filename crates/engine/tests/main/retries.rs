@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobcell_engine::{Engine, ManualClock};
+use jobcell_engine::{CancelError, Engine, ManualClock};
 use jobcell_model::{Execution, JobRef, RunState, Trigger};
 use jobcell_store::Store;
 
@@ -98,6 +98,34 @@ async fn a_cancelled_run_is_not_tried_again() {
     started.finished().await.unwrap();
     scene.when(&[RunState::Cancelled]).await;
     assert_eq!(scene.engine.waiting(), 0);
+}
+
+#[tokio::test]
+async fn a_run_whose_end_is_recorded_can_not_be_cancelled_though_it_is_still_listed() {
+    let scene = Scene::with("SELECT nonsense", "").await;
+    scene.store.late_answers.send_replace(true);
+    let started = scene.engine.start_run(&scene.job, by_hand()).await.unwrap();
+    let id = started.execution_id;
+    scene.when(&[RunState::Failed]).await;
+    assert_eq!(scene.engine.running(), 1, "it is listed");
+    let refused = scene.engine.cancel_run(id, "the test").await.unwrap_err();
+    assert!(matches!(refused, CancelError::NotRunning(_)), "{refused}");
+    scene.store.late_answers.send_replace(false);
+    started.finished().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_retry_is_cancelled_while_the_end_that_brings_it_is_recorded() {
+    let policy = "retryPolicy: {maxRetries: 1, retryDelay: 600}\n";
+    let scene = Scene::with("SELECT nonsense", policy).await;
+    scene.store.late_answers.send_replace(true);
+    let started = scene.engine.start_run(&scene.job, by_hand()).await.unwrap();
+    let id = started.execution_id;
+    scene.when(&[RunState::Failed, RunState::Pending]).await;
+    scene.engine.cancel_run(id, "the test").await.unwrap();
+    scene.store.late_answers.send_replace(false);
+    let runs = scene.when(&[RunState::Failed, RunState::Cancelled]).await;
+    assert_eq!(runs[1].parent_execution_id, Some(id));
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ use jobcell_store::{
     StorageError, Store,
 };
 
+use tokio::sync::watch;
+
 use crate::support::{PATIENCE, database};
 
 /// A store in memory whose disk can be full, and whose process can end.
@@ -29,6 +31,8 @@ pub(crate) struct TestStore {
     pub(crate) failing_claims: AtomicU32,
     /// How many claims are taken and answered with a failure.
     pub(crate) doubtful_claims: AtomicU32,
+    /// Whether the end of a run is recorded but not answered yet.
+    pub(crate) late_answers: watch::Sender<bool>,
     /// Whether starts are refused.
     pub(crate) full: AtomicBool,
     /// How many more writes there are before the process ends, twice over: an
@@ -49,6 +53,7 @@ impl TestStore {
             failing_ends: AtomicU32::new(0),
             failing_claims: AtomicU32::new(0),
             doubtful_claims: AtomicU32::new(0),
+            late_answers: watch::Sender::new(false),
             full: AtomicBool::new(false),
             half_writes_left: AtomicI64::new(i64::MAX),
             dead: AtomicBool::new(false),
@@ -290,6 +295,8 @@ impl Store for TestStore {
         }
         self.half_write()?;
         let made = self.inner.finish_run(run).await;
+        let mut late = self.late_answers.subscribe();
+        late.wait_for(|late| !late).await.unwrap();
         self.half_write()?;
         made
     }
@@ -362,6 +369,10 @@ impl Store for TestStore {
     async fn connections(&self) -> Result<Vec<ConnectionRecord>, StorageError> {
         self.alive()?;
         self.inner.connections().await
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.inner.free_bytes()
     }
 
     fn commit_metrics(&self) -> CommitMetrics {
