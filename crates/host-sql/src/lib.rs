@@ -14,6 +14,7 @@ mod mysql;
 mod postgres;
 mod servers;
 mod session;
+mod spatial;
 pub mod sqlite;
 mod tls;
 

@@ -7,7 +7,7 @@ use bytes::{Buf, BytesMut};
 use jobcell_plugin_host::bindings::sql::Column;
 use tds_protocol::error::ProtocolError;
 use tds_protocol::token::{
-    ColMetaData, Done, EnvChange, FeatureExtAck, ReturnValue, ServerError, ServerInfo, TokenType,
+    Done, EnvChange, FeatureExtAck, ReturnValue, ServerError, ServerInfo, TokenType,
 };
 use tokio::io::AsyncRead;
 
@@ -61,7 +61,7 @@ pub(super) struct Answer {
     buffer: BytesMut,
     /// Whether its last packet has arrived.
     complete: bool,
-    columns: ColMetaData,
+    columns: Vec<types::Column>,
     row: Option<Reading>,
     most: usize,
 }
@@ -81,7 +81,7 @@ impl Answer {
         Self {
             buffer: BytesMut::new(),
             complete: false,
-            columns: ColMetaData::default(),
+            columns: Vec::new(),
             row: None,
             most,
         }
@@ -108,7 +108,7 @@ impl Answer {
 
     fn step(&mut self) -> Result<Step, Broken> {
         if let Some(row) = &mut self.row {
-            return Ok(match row.read(&self.columns.columns, &mut self.buffer)? {
+            return Ok(match row.read(&self.columns, &mut self.buffer)? {
                 Some(row) => {
                     self.row = None;
                     Step::Piece(Piece::Row(row))
@@ -128,7 +128,7 @@ impl Answer {
             }
             TokenType::NbcRow => {
                 let mut rest = self.buffer.split_off(1);
-                let count = self.columns.columns.len();
+                let count = self.columns.len();
                 self.row = Reading::with_missing(self.most, count, &mut rest);
                 if self.row.is_some() {
                     self.buffer = rest;
@@ -187,14 +187,14 @@ impl Answer {
     }
 
     fn columns(&mut self) -> Result<Step, Broken> {
-        let Some(columns) = self.take(|rest| ColMetaData::decode(rest))? else {
+        let Some(columns) = self.take(types::columns)? else {
             return Ok(Step::More);
         };
-        if columns.columns.is_empty() {
+        if columns.is_empty() {
             return Ok(Step::Nothing);
         }
-        let described = columns.columns.iter().map(|column| Column {
-            name: column.name.clone(),
+        let described = columns.iter().map(|column| Column {
+            name: column.data.name.clone(),
             type_name: types::name(column).to_owned(),
         });
         let described = described.collect();

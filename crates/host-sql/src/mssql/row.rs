@@ -1,13 +1,11 @@
 //! A row as it arrives: value by value, however its bytes are cut, and of a
 //! huge value no more than may be kept. Never waits.
 
-use bytes::{Buf, BytesMut};
-use jobcell_plugin_host::bindings::sql::Value;
-use tds_protocol::token::ColumnData;
-
-use super::types::{self, Frame};
+use super::types::{self, Column, Frame};
 use super::value;
 use crate::servers::Row;
+use bytes::{Buf, BytesMut};
+use jobcell_plugin_host::bindings::sql::Value;
 
 /// What the server sent makes no sense.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,7 +55,7 @@ impl Reading {
     /// Takes what has arrived. The row, once it is whole.
     pub(super) fn read(
         &mut self,
-        columns: &[ColumnData],
+        columns: &[Column],
         buffer: &mut BytesMut,
     ) -> Result<Option<Row>, Nonsense> {
         while let Some(column) = columns.get(self.values.len()) {
@@ -79,11 +77,7 @@ impl Reading {
     }
 
     /// The next value, once it is whole.
-    fn value(
-        &mut self,
-        column: &ColumnData,
-        buffer: &mut BytesMut,
-    ) -> Result<Option<Value>, Nonsense> {
+    fn value(&mut self, column: &Column, buffer: &mut BytesMut) -> Result<Option<Value>, Nonsense> {
         if self.pieces.is_some() {
             return self.go_on(column, buffer);
         }
@@ -124,7 +118,7 @@ impl Reading {
 
     fn begin_chunks(
         &mut self,
-        column: &ColumnData,
+        column: &Column,
         buffer: &mut BytesMut,
     ) -> Result<Option<Value>, Nonsense> {
         let Some(length) = buffer.first_chunk() else {
@@ -145,7 +139,7 @@ impl Reading {
 
     fn begin_pointer(
         &mut self,
-        column: &ColumnData,
+        column: &Column,
         buffer: &mut BytesMut,
     ) -> Result<Option<Value>, Nonsense> {
         let Some(pointer) = buffer.first().map(|length| usize::from(*length)) else {
@@ -170,11 +164,7 @@ impl Reading {
         self.go_on(column, buffer)
     }
 
-    fn go_on(
-        &mut self,
-        column: &ColumnData,
-        buffer: &mut BytesMut,
-    ) -> Result<Option<Value>, Nonsense> {
+    fn go_on(&mut self, column: &Column, buffer: &mut BytesMut) -> Result<Option<Value>, Nonsense> {
         let Some(pieces) = &mut self.pieces else {
             return Ok(None);
         };

@@ -1,11 +1,52 @@
-//! How the values of each of SQL Server's types lie in a row (MS-TDS 2.2.5.4)
-//! and what the types are called. Never reads a value.
+//! What a result's columns are, how the values of each of SQL Server's types lie
+//! in a row (MS-TDS 2.2.5.4) and what the types are called. Never reads a value.
 
-use tds_protocol::token::ColumnData;
+use bytes::Buf;
+use tds_protocol::error::ProtocolError;
+use tds_protocol::token::{ColMetaData, ColumnData};
 use tds_protocol::types::TypeId;
 
 /// The length that says "max" where a type's greatest length is told.
 const MAX: Option<u32> = Some(0xFFFF);
+
+/// A column of a result.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) data: ColumnData,
+    /// The name of its type, where that is one of the CLR's.
+    pub(super) clr: Option<String>,
+}
+
+/// The columns that a token tells of (MS-TDS 2.2.7.4), its first byte taken.
+pub(super) fn columns(rest: &mut &[u8]) -> Result<Vec<Column>, ProtocolError> {
+    /// So many bytes before the names: user type, flags, type, greatest length.
+    const BEFORE_NAMES: usize = 9;
+    let mut entry = rest.get(2..).unwrap_or_default();
+    let described = ColMetaData::decode(rest)?;
+    let column = |data: ColumnData| {
+        let clr = (data.type_id == TypeId::Udt)
+            .then(|| entry.get(BEFORE_NAMES..).and_then(third_name))
+            .flatten();
+        // Alone, it tells where the next one starts.
+        let mut alone = (&[1, 0][..]).chain(entry);
+        ColMetaData::decode(&mut alone)?;
+        entry = &entry[entry.len() - alone.remaining()..];
+        Ok(Column { data, clr })
+    };
+    described.columns.into_iter().map(column).collect()
+}
+
+/// The type, which stands after the database and the schema.
+fn third_name(mut names: &[u8]) -> Option<String> {
+    for _ in 0..2 {
+        let length = usize::from(*names.first()?) * 2;
+        names = names.get(1 + length..)?;
+    }
+    let length = usize::from(*names.first()?) * 2;
+    let (pairs, _) = names.get(1..=length)?.as_chunks();
+    let units = pairs.iter().map(|pair| u16::from_le_bytes(*pair));
+    char::decode_utf16(units).collect::<Result<_, _>>().ok()
+}
 
 /// How a value is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +66,9 @@ pub(super) enum Frame {
 }
 
 /// How values of this column are framed; none for what no row can hold.
-pub(super) const fn frame(column: &ColumnData) -> Option<Frame> {
+pub(super) const fn frame(column: &Column) -> Option<Frame> {
     use TypeId as T;
+    let column = &column.data;
     let max = matches!(column.type_info.max_length, MAX);
     Some(match column.type_id {
         T::Null => Frame::Fixed(0),
@@ -49,8 +91,12 @@ pub(super) const fn frame(column: &ColumnData) -> Option<Frame> {
 }
 
 /// The word that a table's definition has for it.
-pub(super) const fn name(column: &ColumnData) -> &'static str {
+pub(super) fn name(column: &Column) -> &str {
     use TypeId as T;
+    if let Some(clr) = &column.clr {
+        return clr;
+    }
+    let column = &column.data;
     match (column.type_id, column.type_info.max_length) {
         (T::Bit | T::BitN, _) => "bit",
         (T::Int1, _) | (T::IntN, Some(1)) => "tinyint",

@@ -7,14 +7,31 @@ use bytes::Buf;
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta};
 use encoding_rs::{UTF_8, WINDOWS_1252};
 use jobcell_plugin_host::bindings::sql::Value;
-use tds_protocol::token::{Collation, ColumnData, TypeInfo};
+use tds_protocol::token::{Collation, TypeInfo};
 use tds_protocol::types::TypeId;
 
 use super::row::Nonsense;
+use super::types::Column;
+use crate::spatial::{self, Kind};
 
 /// The value that these bytes are in this column.
-pub(super) fn of(column: &ColumnData, bytes: &[u8]) -> Result<Value, Nonsense> {
+pub(super) fn of(column: &Column, bytes: &[u8]) -> Result<Value, Nonsense> {
+    if let Some(text) = column.clr.as_deref().and_then(|of| told(of, bytes)) {
+        return Ok(Value::Text(text));
+    }
+    let column = &column.data;
     known(column.type_id, &column.type_info, bytes).ok_or(Nonsense("a value of the wrong length"))
+}
+
+/// What is known of a CLR type's bytes; none for other types and for bytes that
+/// were cut off.
+fn told(of: &str, bytes: &[u8]) -> Option<String> {
+    let kind = match of {
+        "geography" => Kind::Geography,
+        "geometry" => Kind::Geometry,
+        _ => return None,
+    };
+    spatial::from_sql_server(kind, bytes)
 }
 
 /// None when there are too few or too many bytes for the type.

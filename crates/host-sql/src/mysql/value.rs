@@ -5,6 +5,7 @@ use mysql_async::consts::{ColumnFlags, ColumnType};
 use mysql_async::{Column as Described, Row as Received, Value as Sent};
 
 use crate::servers::Row;
+use crate::spatial;
 
 /// The character set of what is not text.
 const BINARY: u16 = 63;
@@ -88,6 +89,11 @@ fn from_bytes(column: &Described, bytes: Vec<u8>) -> Value {
     let of = column.column_type();
     if matches!(of, T::MYSQL_TYPE_BIT) {
         return bits(&bytes);
+    }
+    if matches!(of, T::MYSQL_TYPE_GEOMETRY)
+        && let Some(text) = spatial::from_mysql(&bytes)
+    {
+        return Value::Text(text);
     }
     let is_text = column.character_set() != BINARY || !is_string(of);
     let text = match String::from_utf8(bytes) {

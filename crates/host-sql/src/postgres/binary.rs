@@ -14,6 +14,7 @@ use tokio_postgres::types::{FromSql, Kind, Type};
 use crate::error::{Facts, SqlError};
 use crate::json::of_value;
 use crate::servers::Row;
+use crate::spatial::from_postgis;
 
 type Unreadable = Box<dyn Error + Sync + Send>;
 
@@ -89,9 +90,15 @@ fn is_known(of: &Type) -> bool {
         _ => match of.kind() {
             Kind::Array(element) | Kind::Domain(element) => is_known(element),
             Kind::Enum(_) => true,
-            _ => of.name() == "citext",
+            _ => of.name() == "citext" || is_spatial(of),
         },
     }
+}
+
+/// Whether it is one of PostGIS's types that hold geometries. An extension's types
+/// have other numbers in each database, but the same names.
+pub(super) fn is_spatial(of: &Type) -> bool {
+    matches!(of.kind(), Kind::Simple) && matches!(of.name(), "geography" | "geometry")
 }
 
 struct Decoded(Value);
@@ -134,6 +141,7 @@ fn value(of: &Type, raw: &[u8]) -> Result<Value, Unreadable> {
         _ => match of.kind() {
             Kind::Array(element) => Value::Json(array(element, raw)?.to_string()),
             Kind::Domain(base) => return value(base, raw),
+            _ if is_spatial(of) => Value::Text(from_postgis(raw).unwrap_or_else(|| hex(raw))),
             _ => Value::Text(text(raw)?),
         },
     })
@@ -141,6 +149,11 @@ fn value(of: &Type, raw: &[u8]) -> Result<Value, Unreadable> {
 
 fn text(raw: &[u8]) -> Result<String, Unreadable> {
     Ok(std::str::from_utf8(raw)?.to_owned())
+}
+
+/// As PostGIS writes what it holds.
+fn hex(raw: &[u8]) -> String {
+    raw.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 fn uuid(bytes: [u8; 16]) -> String {

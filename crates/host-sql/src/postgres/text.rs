@@ -7,8 +7,10 @@ use serde_json::Value as Json;
 use tokio_postgres::SimpleQueryRow;
 use tokio_postgres::types::{Kind, Type};
 
+use super::binary::is_spatial;
 use crate::json::of_value;
 use crate::servers::Row;
+use crate::spatial::from_postgis;
 
 /// One row by the types of its columns.
 pub(super) fn row(row: &SimpleQueryRow, types: &[Type]) -> Row {
@@ -31,6 +33,9 @@ fn value(of: &Type, text: &str) -> Value {
         Type::TIMETZ => Some(Value::Temporal(whole_offset(text))),
         Type::TIMESTAMP => Some(Value::Temporal(iso(text))),
         Type::TIMESTAMPTZ => Some(Value::Temporal(utc(text))),
+        _ if is_spatial(of) => digits(text)
+            .and_then(|bytes| from_postgis(&bytes))
+            .map(Value::Text),
         _ => match of.kind() {
             Kind::Array(element) => array(element, text),
             _ => None,
@@ -40,8 +45,12 @@ fn value(of: &Type, text: &str) -> Value {
 }
 
 fn bytes(text: &str) -> Option<Vec<u8>> {
-    let digits = text.strip_prefix("\\x")?.as_bytes();
-    let pairs = digits.chunks(2);
+    digits(text.strip_prefix("\\x")?)
+}
+
+/// Bytes written as two digits each.
+fn digits(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
     pairs
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
         .collect()
@@ -78,6 +87,7 @@ fn array(element: &Type, text: &str) -> Option<Value> {
     let start = text.find('{')?;
     let mut reader = Array {
         element,
+        between: between(element),
         rest: &text[start..],
     };
     let json = reader.list()?;
@@ -87,8 +97,19 @@ fn array(element: &Type, text: &str) -> Option<Value> {
         .then(|| Value::Json(json.to_string()))
 }
 
+/// What stands between the elements of an array of these.
+fn between(element: &Type) -> char {
+    match element.kind() {
+        Kind::Domain(base) => between(base),
+        _ if *element == Type::BOX => ';',
+        _ if is_spatial(element) => ':',
+        _ => ',',
+    }
+}
+
 struct Array<'t> {
     element: &'t Type,
+    between: char,
     rest: &'t str,
 }
 
@@ -106,7 +127,7 @@ impl Array<'_> {
         }
         let mut items = Vec::new();
         while !self.take('}') {
-            if !items.is_empty() && !self.take(',') {
+            if !items.is_empty() && !self.take(self.between) {
                 return None;
             }
             items.push(self.item()?);
@@ -122,7 +143,7 @@ impl Array<'_> {
             let text = self.quoted()?;
             return Some(of_value(&value(self.element, &text)));
         }
-        let end = self.rest.find([',', '}'])?;
+        let end = self.rest.find([self.between, '}'])?;
         let (text, rest) = self.rest.split_at(end);
         self.rest = rest;
         Some(if text == "NULL" {
@@ -194,6 +215,10 @@ mod tests {
         assert_eq!(array(&Type::INT4_ARRAY, "[0:1]={1,2}"), "[1,2]");
         assert_eq!(array(&Type::BOOL_ARRAY, "{t,f}"), "[true,false]");
         assert_eq!(array(&Type::INT4_ARRAY, "{}"), "[]");
+        assert_eq!(
+            array(&Type::BOX_ARRAY, "{(1,1),(0,0);(2,2),(0,0)}"),
+            r#"["(1,1),(0,0)","(2,2),(0,0)"]"#
+        );
         assert_eq!(array(&Type::INT4_ARRAY, "{1"), "Value::Text(\"{1\")");
     }
 }

@@ -10,6 +10,7 @@ use crate::session::text;
 pub(crate) static ALL: &[Fact] = crate::facts::facts!(Engine::runs_statements =>
     values_lose_nothing,
     values_go_in_and_come_out,
+    geometries_of_postgis_are_text,
 );
 
 fn decimal(text: &str) -> Value {
@@ -109,6 +110,72 @@ fn postgresql() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
+/// What makes types like PostGIS's, whose names alone tell what they are: one that
+/// is written as PostGIS writes it, and one that is sent as PostGIS sends it.
+const LIKE_POSTGIS: &str = "
+    CREATE SCHEMA written;
+    CREATE TYPE written.geography;
+    CREATE FUNCTION written.taken(cstring) RETURNS written.geography
+        AS 'textin' LANGUAGE internal STRICT IMMUTABLE;
+    CREATE FUNCTION written.given(written.geography) RETURNS cstring
+        AS 'textout' LANGUAGE internal STRICT IMMUTABLE;
+    CREATE TYPE written.geography (input = written.taken, output = written.given, delimiter = ':');
+    CREATE SCHEMA sent;
+    CREATE TYPE sent.geometry;
+    CREATE FUNCTION sent.taken(cstring) RETURNS sent.geometry
+        AS 'byteain' LANGUAGE internal STRICT IMMUTABLE;
+    CREATE FUNCTION sent.given(sent.geometry) RETURNS cstring
+        AS 'byteaout' LANGUAGE internal STRICT IMMUTABLE;
+    CREATE FUNCTION sent.sent(sent.geometry) RETURNS bytea
+        AS 'byteasend' LANGUAGE internal STRICT IMMUTABLE;
+    CREATE TYPE sent.geometry
+        (input = sent.taken, output = sent.given, send = sent.sent, delimiter = ':');
+";
+
+async fn geometries_of_postgis_are_text(engine: &Engine) {
+    if engine.name != "postgresql" {
+        return;
+    }
+    const POINT: &str = "0101000020E6100000000000000000F03F0000000000000040";
+    let mut run = engine.run().await;
+    for statement in LIKE_POSTGIS.split_inclusive(';') {
+        if !statement.trim().is_empty() {
+            run.query(statement).await.unwrap();
+        }
+    }
+    let told = text("SRID=4326;POINT (1 2)");
+    let plain = [
+        (format!("'{POINT}'::written.geography"), told.clone()),
+        (
+            format!("'{{{POINT}:NULL}}'::written.geography[]"),
+            json("[\"SRID=4326;POINT (1 2)\",null]"),
+        ),
+        ("'strange'::written.geography".to_owned(), text("strange")),
+    ];
+    for (expression, expected) in plain {
+        let found = run.query(&format!("SELECT {expression} AS x")).await;
+        let found = found.unwrap();
+        let value = format!("{:?}", found.rows[0][0]);
+        assert_eq!(value, format!("{expected:?}"), "{expression}");
+    }
+    let bound = [
+        (format!("'\\x{POINT}'::sent.geometry"), told),
+        (
+            format!("array['\\x{POINT}'::sent.geometry, NULL]"),
+            json("[\"SRID=4326;POINT (1 2)\",null]"),
+        ),
+        ("'\\x0aff'::sent.geometry".to_owned(), text("0AFF")),
+    ];
+    for (expression, expected) in bound {
+        let statement = format!("SELECT {expression} AS x WHERE 1 = :one");
+        let found = run.bound(&statement, &[("one", Value::Integer(1))]).await;
+        let found = found.unwrap();
+        let value = format!("{:?}", found.rows[0][0]);
+        assert_eq!(value, format!("{expected:?}"), "{expression}");
+    }
+    run.end().await;
+}
+
 /// Types whose binary form is not read: as text, or not at all.
 fn text_only() -> Vec<(&'static str, &'static str, Value)> {
     vec![
@@ -190,6 +257,37 @@ fn mariadb_columns() -> Vec<(&'static str, &'static str, Value)> {
             temporal("2024-02-29T10:00:00"),
         ),
         ("DATE", "'0000-00-00'", temporal("0000-00-00")),
+        (
+            "POINT",
+            "ST_GeomFromText('POINT(-122.349 47.651)', 4326)",
+            text("SRID=4326;POINT (-122.349 47.651)"),
+        ),
+        (
+            "LINESTRING",
+            "ST_GeomFromText('LINESTRING(0 0, 1e300 1e-7)')",
+            text("LINESTRING (0 0, 1e300 1e-7)"),
+        ),
+        (
+            "POLYGON",
+            "ST_GeomFromText('POLYGON((0 0, 0 3, 3 3, 0 0), (1 1, 1 2, 2 2, 1 1))')",
+            text("POLYGON ((0 0, 0 3, 3 3, 0 0), (1 1, 1 2, 2 2, 1 1))"),
+        ),
+        (
+            "MULTIPOINT",
+            "ST_GeomFromText('MULTIPOINT(0 0, 1 2)')",
+            text("MULTIPOINT ((0 0), (1 2))"),
+        ),
+        (
+            "MULTIPOLYGON",
+            "ST_GeomFromText('MULTIPOLYGON(((0 0, 0 3, 3 3, 0 0)))')",
+            text("MULTIPOLYGON (((0 0, 0 3, 3 3, 0 0)))"),
+        ),
+        (
+            "GEOMETRY",
+            "ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 2), MULTILINESTRING((0 0, 1 1)))')",
+            text("GEOMETRYCOLLECTION (POINT (1 2), MULTILINESTRING ((0 0, 1 1)))"),
+        ),
+        ("GEOMETRYCOLLECTION", "NULL", Value::Null),
     ]
 }
 
