@@ -25,8 +25,9 @@ use crate::system::{Containment, Group, Pipes, Seat};
 use crate::usage::Usage;
 use crate::watcher::Watcher;
 
-/// How much is read at once.
+/// How much is read at once, at most, and at first: most programs write little.
 const PIECE: usize = 64 << 10;
+const FIRST_PIECE: usize = 4 << 10;
 /// Pieces that wait for a plugin before the child has to.
 const WAITING_PIECES: usize = 8;
 /// How long more of a stream that goes to both is waited for, before a plugin is
@@ -499,7 +500,7 @@ async fn drain(
     mut reader: Sender,
 ) {
     let Some(mut pipe) = pipe else { return };
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; FIRST_PIECE];
     #[cfg(windows)]
     let mut decoder = crate::system::decoder();
     loop {
@@ -526,6 +527,9 @@ async fn drain(
         }
         if length == 0 {
             return;
+        }
+        if length == buffer.len() && length < PIECE {
+            buffer = vec![0; (length * 4).min(PIECE)];
         }
     }
 }

@@ -2,12 +2,13 @@
 //! descends from it, wherever that goes. Never starts a process.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::proc::{self, Process};
@@ -15,6 +16,8 @@ use crate::usage::{Cap, Caps, Sample};
 
 /// Controllers that are asked for where the system has them to give.
 const WANTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
+/// Says which of them there are for what lies below.
+const CONTROLLERS: &str = "cgroup.subtree_control";
 /// What the folders of all servers begin with.
 pub(crate) const PREFIX: &str = "jobcell-";
 /// How often a folder is tried to be made.
@@ -29,6 +32,39 @@ pub(crate) struct Root {
     folder: PathBuf,
     /// This process, as cgroups name their maker.
     owner: String,
+    counted: Counted,
+}
+
+/// What the kernel counts and bounds in each cgroup: there are no files of what it
+/// does not.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    memory: bool,
+    pids: bool,
+}
+
+impl Counted {
+    /// As far as is known, all of it.
+    const ALL: Self = Self {
+        memory: true,
+        pids: true,
+    };
+
+    fn of(controllers: &str) -> Self {
+        let has = |wanted| controllers.split_whitespace().any(|one| one == wanted);
+        Self {
+            memory: has("memory"),
+            pids: has("pids"),
+        }
+    }
+
+    fn has(self, file: &str) -> bool {
+        match file.split_once('.') {
+            Some(("memory", _)) => self.memory,
+            Some(("pids", _)) => self.pids,
+            _ => true,
+        }
+    }
 }
 
 impl Root {
@@ -59,9 +95,11 @@ impl Root {
         made?;
         let own = Process::read(std::process::id().cast_signed())
             .ok_or("this process can't be seen in /proc")?;
+        let controllers = read(&folder.join(CONTROLLERS));
         Ok(Self {
             folder,
             owner: format!("{}-{}", own.pid, own.start),
+            counted: controllers.map_or(Counted::ALL, |given| Counted::of(&given)),
         })
     }
 
@@ -76,7 +114,7 @@ impl Root {
 
     /// What the kernel itself can bound here.
     pub(crate) fn controllers(&self) -> String {
-        let given = read(&self.folder.join("cgroup.subtree_control"));
+        let given = read(&self.folder.join(CONTROLLERS));
         given
             .map(|given| given.trim().to_owned())
             .unwrap_or_default()
@@ -86,15 +124,20 @@ impl Root {
     pub(crate) fn make(&self, execution: &str, number: u32) -> io::Result<Cgroup> {
         let name = format!("{execution}.{number}@{}", self.owner);
         let path = self.folder.join(name);
-        match Cgroup::make(path.clone()) {
+        let made = match Cgroup::make(path.clone()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Another process was the last one here, and tidied up.
                 make(&self.folder).map_err(io::Error::other)?;
                 hand_down(&self.folder);
-                Cgroup::make(path)
+                // What is counted now may be something else.
+                return Cgroup::make(path);
             }
-            made => made,
-        }
+            made => made?,
+        };
+        Ok(Cgroup {
+            counted: self.counted,
+            ..made
+        })
     }
 
     /// All cgroups that an earlier process left here.
@@ -214,12 +257,7 @@ fn hand_down(folder: &Path) {
         if !available.split_whitespace().any(|one| one == controller) {
             continue;
         }
-        let give = || {
-            write(
-                &folder.join("cgroup.subtree_control"),
-                &format!("+{controller}"),
-            )
-        };
+        let give = || write(&folder.join(CONTROLLERS), &format!("+{controller}"));
         if give().is_err() && read(&folder.join("cgroup.procs")).is_ok_and(|all| all.trim() == own)
         {
             let server = folder.join("jobcell-server");
@@ -278,6 +316,7 @@ pub(crate) struct Cgroup {
     /// What it was bounded to: what the kernel refuses beyond that is not ours
     /// to name.
     caps: Caps,
+    counted: Counted,
 }
 
 impl Cgroup {
@@ -291,12 +330,15 @@ impl Cgroup {
             .read(true)
             .custom_flags(libc::O_DIRECTORY | libc::O_PATH)
             .open(&path)?;
+        let inside = |file, flags| -> io::Result<File> {
+            let flags = flags | OFlags::CLOEXEC;
+            Ok(openat(&folder, file, flags, Mode::empty())?.into())
+        };
         Ok(Self {
-            kill: OpenOptions::new()
-                .write(true)
-                .open(path.join("cgroup.kill"))?,
-            events: File::open(path.join("cgroup.events"))?,
+            kill: inside("cgroup.kill", OFlags::WRONLY)?,
+            events: inside("cgroup.events", OFlags::RDONLY)?,
             caps: Caps::default(),
+            counted: Counted::ALL,
             path,
             folder,
         })
@@ -317,9 +359,11 @@ impl Cgroup {
             ("pids.max", caps.processes.map(u64::from)),
         ];
         for (file, most) in bounds {
+            let Some(most) = most.filter(|_| self.counted.has(file)) else {
+                continue;
+            };
             let file = self.path.join(file);
-            if let Some(most) = most
-                && file.exists()
+            if file.exists()
                 && let Err(error) = write(&file, &most.to_string())
             {
                 tracing::warn!(file = %file.display(), %error, "a bound can't be set");
@@ -460,12 +504,15 @@ impl Cgroup {
     }
 
     fn file(&self, name: &str) -> Option<String> {
-        let mut text = String::new();
-        File::open(self.path.join(name))
-            .ok()?
-            .read_to_string(&mut text)
-            .ok()?;
-        Some(text)
+        if !self.counted.has(name) {
+            return None;
+        }
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = openat(&self.folder, name, flags, Mode::empty()).ok()?;
+        // The files that are read here hold less.
+        let mut text = [0; 2048];
+        let length = rustix::io::read(&file, &mut text).ok()?;
+        Some(String::from_utf8_lossy(&text[..length]).into_owned())
     }
 
     /// Ends it with all that is in it, without a wait of more than a moment.

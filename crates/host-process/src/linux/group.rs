@@ -205,13 +205,13 @@ async fn readable(handle: &AsyncFd<OwnedFd>) {
 async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup) -> End {
     // An unkillable program is not waited for: it could be for ever.
     let gone = async {
-        let mut pause = LOOK_AGAIN;
         if !cgroup.is_empty() {
             cgroup.kill();
-        }
-        while !cgroup.is_empty() {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LOOK_SELDOM);
+            let mut pause = LOOK_AGAIN;
+            while !cgroup.is_empty() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LOOK_SELDOM);
+            }
         }
         // It leaves its cgroup before its end can be taken.
         readable(&leader.handle).await;
