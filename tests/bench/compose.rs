@@ -63,17 +63,22 @@ fn request(configuration: &serde_json::Value) -> RunRequest {
 async fn runs(plugin: &Plugin, configuration: serde_json::Value, count: usize) -> Timings {
     let mut all = Vec::with_capacity(count);
     for _ in 0..count {
-        let request = request(&configuration);
-        let start = Instant::now();
-        let report = plugin.run(request).await;
-        all.push(start.elapsed());
-        assert!(
-            matches!(report.end, RunEnd::Succeeded { .. }),
-            "{:?}",
-            report.end
-        );
+        all.push(run(plugin, &configuration).await);
     }
     Timings::new(all)
+}
+
+async fn run(plugin: &Plugin, configuration: &serde_json::Value) -> Duration {
+    let request = request(configuration);
+    let start = Instant::now();
+    let report = plugin.run(request).await;
+    let took = start.elapsed();
+    assert!(
+        matches!(report.end, RunEnd::Succeeded { .. }),
+        "{:?}",
+        report.end
+    );
+    took
 }
 
 /// Whole runs that do nothing.
@@ -81,8 +86,13 @@ pub(crate) async fn trivial_runs(plugin: &Plugin, count: usize) -> Timings {
     runs(plugin, serde_json::json!({ "do": "nothing" }), count).await
 }
 
-/// Whole runs of a script file by `/bin/true`.
-pub(crate) async fn process_runs(host: &PluginHost, folder: &Path, count: usize) -> Timings {
+/// Whole runs of a script file by `/bin/true`, and their floor: turn by turn, so
+/// that both meet the same machine.
+pub(crate) async fn process_runs(
+    host: &PluginHost,
+    folder: &Path,
+    count: usize,
+) -> (Timings, Timings) {
     let script = folder.join("script.ps1");
     std::fs::write(&script, "").unwrap();
     let bundled = jobcell_bundle::job_types()
@@ -90,7 +100,12 @@ pub(crate) async fn process_runs(host: &PluginHost, folder: &Path, count: usize)
         .find(|plugin| plugin.name == "powershell");
     let plugin = host.load("powershell", bundled.unwrap().component).unwrap();
     let configuration = serde_json::json!({ "executionMode": "script", "scriptPath": script });
-    runs(&plugin, configuration, count).await
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        bare.push(crate::floors::spawn().await);
+        ours.push(run(&plugin, &configuration).await);
+    }
+    (Timings::new(ours), Timings::new(bare))
 }
 
 /// Serves jobs until it is killed.

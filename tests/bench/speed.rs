@@ -1,8 +1,8 @@
 //! Prints the speed table: each row beside its floor, measured in the same run.
 //! Judges nothing; figures depend on the machine and its disk.
 //!
-//! `cargo bench -p jobcell --bench speed`, or with `-- schedule` the rows about
-//! schedules alone.
+//! `cargo bench -p jobcell --bench speed`, or with `-- schedule` or `-- process` the
+//! rows about schedules or processes alone.
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 
 mod clients;
@@ -13,13 +13,13 @@ mod floors;
 mod idle;
 mod stored;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figures::{Row, Timings};
 
 const PLUGIN_RUNS: usize = 4000;
-const PROCESS_RUNS: usize = 400;
+const PROCESS_RUNS: usize = 1000;
 const HTTP_RUNS: usize = 3000;
 const LOAD: Duration = Duration::from_secs(4);
 
@@ -35,8 +35,17 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut rows = Vec::new();
-    if !arguments.iter().any(|argument| argument == "schedule") {
-        rows.extend(runtime.block_on(plugin_rows(folder.path())));
+    let only = |what: &str| arguments.iter().any(|argument| argument == what);
+    // On a worker, where runs are carried out in earnest.
+    let place = folder.path().to_owned();
+    let process = || runtime.block_on(runtime.spawn(process_row(place))).unwrap();
+    if only("process") {
+        rows.push(process());
+        return figures::print(&rows);
+    }
+    if !only("schedule") {
+        rows.push(runtime.block_on(trivial_row(folder.path())));
+        rows.push(process());
         rows.extend(runtime.block_on(http_rows(folder.path())));
         rows.extend(idle::rows(folder.path()));
     }
@@ -51,31 +60,32 @@ async fn schedule_rows(folder: &Path) -> Vec<Row> {
     rows
 }
 
-async fn plugin_rows(folder: &Path) -> Vec<Row> {
+async fn trivial_row(folder: &Path) -> Row {
     let host = compose::host(folder);
     let hostile = host
         .load("hostile", jobcell_bundle::hostile().component)
         .unwrap();
     let bare = floors::instances(&hostile, PLUGIN_RUNS).await;
     let trivial = compose::trivial_runs(&hostile, PLUGIN_RUNS).await;
-    let spawn = floors::spawns(PROCESS_RUNS).await;
-    let process = compose::process_runs(&host, folder, PROCESS_RUNS).await;
-    vec![
-        Row::ratio(
-            "trivial run in a fresh instance",
-            &trivial,
-            &bare,
-            "bare instantiate, drop",
-            4.0,
-        ),
-        Row::ratio(
-            "process run through the plugin",
-            &process,
-            &spawn,
-            "bare spawn, wait",
-            1.1,
-        ),
-    ]
+    Row::ratio(
+        "trivial run in a fresh instance",
+        &trivial,
+        &bare,
+        "bare instantiate, drop",
+        4.0,
+    )
+}
+
+async fn process_row(folder: PathBuf) -> Row {
+    let host = compose::host(&folder);
+    let (process, spawn) = compose::process_runs(&host, &folder, PROCESS_RUNS).await;
+    Row::ratio(
+        "process run through the plugin",
+        &process,
+        &spawn,
+        "bare spawn, wait",
+        1.1,
+    )
 }
 
 async fn http_rows(folder: &Path) -> Vec<Row> {
