@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 
 use crate::harness::{Server, jobcell, run, text};
 
-const SQL_JOB: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
+pub(crate) const SQL_JOB: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
 const SHELL_JOB: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3302";
 const BROKEN_JOB: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3303";
 const KEEPABLE_JOB: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3304";
 /// Stands wherever V1 kept a password.
-const SECRET: &str = "s3cret-never-shown";
+pub(crate) const SECRET: &str = "s3cret-never-shown";
 
 const TABLES: &str = "
     CREATE TABLE Job_Configurations (
@@ -36,7 +36,7 @@ const TABLES: &str = "
 
 /// A V1 database: two whole jobs, one that is broken, one that can be kept, runs
 /// of three jobs of which one is gone, and a connection.
-fn v1(folder: &Path) -> PathBuf {
+pub(crate) fn v1(folder: &Path) -> PathBuf {
     let file = folder.join("v1.db");
     let database = Connection::open(&file).unwrap();
     database.execute_batch(TABLES).unwrap();
@@ -85,13 +85,22 @@ fn history(database: &Connection) {
     }
 }
 
-fn migrate(folder: &Path, more: &[&str]) -> Output {
+/// The same, and a job has 59,903 runs.
+pub(crate) fn many_runs(folder: &Path) {
+    let many = "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
+        INSERT INTO JOB_EXECUTION_HISTORY SELECT i, ?1, 'n', 'success',
+        datetime('2025-08-05', '+' || i || ' seconds'), NULL, 1.0, 'o', NULL, 0, 0, 3 FROM n";
+    let database = Connection::open(v1(folder)).unwrap();
+    database.execute(many, params![SQL_JOB]).unwrap();
+}
+
+pub(crate) fn migrate(folder: &Path, more: &[&str]) -> Output {
     let mut arguments = vec!["migrate", "--data", "data"];
     arguments.extend(more);
     run(&arguments, folder)
 }
 
-fn report(folder: &Path, more: &[&str]) -> Value {
+pub(crate) fn report(folder: &Path, more: &[&str]) -> Value {
     let output = migrate(folder, &[more, &["--format", "json"]].concat());
     let (said, complained) = (text(&output.stdout), text(&output.stderr));
     serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}{complained}"))
@@ -127,7 +136,7 @@ fn facts(server: &Server, job: &Value) -> Value {
 
 /// All jobs with their latest runs, by their ids, from a store that proves
 /// sound.
-fn state(data: &Path) -> BTreeMap<String, Value> {
+pub(crate) fn state(data: &Path) -> BTreeMap<String, Value> {
     let server = Server::start(data);
     let jobs = server.get("/api/v2/jobs?limit=200").json();
     let jobs = jobs["jobs"].as_array().unwrap().iter();
@@ -358,12 +367,7 @@ fn v1_is_never_touched() {
 #[test]
 fn a_migration_that_was_killed_half_way_leaves_nothing_and_can_be_done_again() {
     let folder = tempfile::tempdir().unwrap();
-    let many = "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
-        INSERT INTO JOB_EXECUTION_HISTORY SELECT i, ?1, 'n', 'success',
-        datetime('2025-08-05', '+' || i || ' seconds'), NULL, 1.0, 'o', NULL, 0, 0, 3 FROM n";
-    let database = Connection::open(v1(folder.path())).unwrap();
-    database.execute(many, params![SQL_JOB]).unwrap();
-    drop(database);
+    many_runs(folder.path());
     let mut child = jobcell()
         .args(["migrate", "--data", "data", "--from", "sqlite:v1.db"])
         .args(["--log", "info"])
@@ -396,7 +400,7 @@ fn a_server_that_uses_the_data_folder_is_named() {
         let output = migrate(folder.path(), &arguments);
         assert_eq!(output.status.code(), Some(4));
         let complained = text(&output.stderr);
-        assert!(complained.contains("stop the server"), "{complained}");
+        assert!(complained.contains("`--server URL`"), "{complained}");
     }
 }
 

@@ -18,6 +18,7 @@ mod crash;
 mod databases;
 mod malformed;
 mod migrate;
+mod migrate_server;
 mod processes;
 mod rest;
 mod samples;

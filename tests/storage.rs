@@ -134,6 +134,8 @@ fn inside() {
     let first = start_long(&server);
     fill(&filler, 20 << 20);
     refused(&server);
+    let import = server.send("POST", "/api/v2/import", "application/x-ndjson", b"{}");
+    assert_eq!(import.status, 507, "{}", import.text);
     eventually("the run to end", || {
         (status(&server, &first) == "success").then_some(())
     });

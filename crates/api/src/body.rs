@@ -113,6 +113,22 @@ fn is_empty(body: &Body) -> bool {
 
 /// The format that the headers promise, if it is one of ours.
 fn format(headers: &HeaderMap) -> Option<Format> {
+    let essence = essence(headers)?;
+    match essence.as_str() {
+        JSON | "text/json" => Some(Format::Json),
+        YAML | "application/x-yaml" | "text/yaml" | "text/x-yaml" | "text/vnd.yaml" => {
+            Some(Format::Yaml)
+        }
+        _ if essence.starts_with("application/") && essence.ends_with("+json") => {
+            Some(Format::Json)
+        }
+        _ => None,
+    }
+}
+
+/// The media type of a body that is not compressed and in UTF-8, in lower case and
+/// without its parameters.
+pub(crate) fn essence(headers: &HeaderMap) -> Option<String> {
     if headers
         .get(CONTENT_ENCODING)
         .is_some_and(|encoding| encoding != "identity")
@@ -125,26 +141,17 @@ fn format(headers: &HeaderMap) -> Option<Format> {
         .ok()?
         .to_ascii_lowercase();
     let mut parts = content_type.split(';').map(str::trim);
-    let essence = parts.next()?;
+    let essence = parts.next()?.to_owned();
     let charset = parts.find_map(|parameter| parameter.strip_prefix("charset="));
     if charset
         .is_some_and(|charset| !matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"))
     {
         return None;
     }
-    match essence {
-        JSON | "text/json" => Some(Format::Json),
-        YAML | "application/x-yaml" | "text/yaml" | "text/x-yaml" | "text/vnd.yaml" => {
-            Some(Format::Yaml)
-        }
-        _ if essence.starts_with("application/") && essence.ends_with("+json") => {
-            Some(Format::Json)
-        }
-        _ => None,
-    }
+    Some(essence)
 }
 
-fn unsupported(headers: &HeaderMap, accepted: &str) -> ApiError {
+pub(crate) fn unsupported(headers: &HeaderMap, accepted: &str) -> ApiError {
     let given = |name| {
         headers
             .get(name)
@@ -219,7 +226,7 @@ async fn collect(body: &mut Body, limit: usize) -> Result<Option<Vec<u8>>, ApiEr
 }
 
 /// Reads what is left of a refused body and keeps nothing of it.
-async fn discard(headers: &HeaderMap, mut body: Body) {
+pub(crate) async fn discard(headers: &HeaderMap, mut body: Body) {
     // A client that waits for leave to send gets its answer instead.
     if headers.contains_key(EXPECT) {
         return;

@@ -156,6 +156,17 @@ impl Parameters {
             .map_err(|_| bad_parameter("cursor", &text, expected))
     }
 
+    /// Refuses what nobody asked for, where a slip would do harm.
+    pub(crate) fn nothing_more(self) -> Result<(), ApiError> {
+        match self.0.into_iter().next() {
+            None => Ok(()),
+            Some((name, _)) => {
+                let error = format!("the parameter `{}` is not known here", shortened(&name));
+                Err(ApiError::malformed("unknown_parameter", error))
+            }
+        }
+    }
+
     /// What nobody asked for: ignored, as the original did, but not in silence.
     pub(crate) fn rest(self) -> Vec<Problem> {
         let ignored = |name: String| {

@@ -12,6 +12,7 @@ mod frame;
 mod guard;
 mod health;
 mod history;
+mod import;
 mod job_types;
 mod jobs;
 mod members;
@@ -23,6 +24,7 @@ mod server;
 mod stream;
 mod views;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use jobcell_engine::Engine;
 use jobcell_engine::connections::Connections;
+use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -38,6 +41,9 @@ use crate::error::ApiError;
 use crate::guard::Access;
 use crate::samples::SampleView;
 
+pub use import::{
+    IMPORT_MEDIA_TYPE, IMPORT_VERSION, ImportConnection, ImportCounts, ImportJob, ImportLine,
+};
 pub use server::{ServeError, serve};
 
 /// What an admin may set of the API.
@@ -53,6 +59,11 @@ pub struct ApiConfig {
     pub body_limit: usize,
     /// How long a body may take to arrive (30 s).
     pub body_timeout: Duration,
+    /// The largest import, in bytes (4 GiB).
+    pub import_limit: u64,
+    /// Where an import is kept while it arrives, in a file without a name; the
+    /// system's folder for such files without it.
+    pub import_folder: Option<PathBuf>,
     /// What `GET /api/v2/jobs/samples` shows.
     pub samples: Vec<Sample>,
     /// The databases that jobs may use; without any, nothing of them is served.
@@ -66,6 +77,8 @@ impl Default for ApiConfig {
             allowed_origins: Vec::new(),
             body_limit: 2 << 20,
             body_timeout: Duration::from_secs(30),
+            import_limit: 4 << 30,
+            import_folder: None,
             samples: Vec::new(),
             connections: None,
         }
@@ -90,8 +103,17 @@ struct Shared {
     access: Access,
     body_limit: usize,
     body_timeout: Duration,
+    import: Importing,
     samples: Vec<SampleView>,
     connections: Option<Connections>,
+}
+
+/// How imports are taken.
+pub(crate) struct Importing {
+    /// One at a time.
+    pub(crate) turn: Semaphore,
+    pub(crate) limit: u64,
+    pub(crate) folder: Option<PathBuf>,
 }
 
 impl Api {
@@ -102,6 +124,11 @@ impl Api {
             access: Access::new(&config.allowed_hosts, &config.allowed_origins),
             body_limit: config.body_limit,
             body_timeout: config.body_timeout,
+            import: Importing {
+                turn: Semaphore::new(1),
+                limit: config.import_limit,
+                folder: config.import_folder,
+            },
             samples,
             connections: config.connections,
         }))
@@ -123,6 +150,10 @@ impl Api {
         self.0.body_timeout
     }
 
+    pub(crate) fn import(&self) -> &Importing {
+        &self.0.import
+    }
+
     pub(crate) fn connections(&self) -> Option<&Connections> {
         self.0.connections.as_ref()
     }
@@ -141,6 +172,7 @@ pub fn router(engine: Engine, config: ApiConfig) -> Router {
         .merge(jobs::routes())
         .merge(runs::routes())
         .merge(history::routes())
+        .merge(import::routes())
         .merge(executions::routes())
         .merge(stream::routes())
         .merge(artifacts::routes())

@@ -1,18 +1,19 @@
 //! Asks a server over its API, for the commands that are clients of one. Never
 //! follows a server elsewhere, never reads a store.
 
+use std::io::Read;
 use std::time::Duration;
 
 use serde_json::Value;
 use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, SendBody};
 
 use crate::exit::{Exit, Failure};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// More than any answer to a command has.
-const LONGEST_ANSWER: u64 = 16 << 20;
+const LONGEST_ANSWER: u64 = 256 << 20;
 
 /// How something is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,8 @@ pub(crate) enum Method {
     Delete,
 }
 
-/// A server's client.
+/// A server's client. A cheap handle.
+#[derive(Clone)]
 pub(crate) struct Client {
     agent: Agent,
     server: String,
@@ -33,10 +35,12 @@ impl Client {
     /// The client of the server at this address.
     pub(crate) fn new(server: &str) -> Result<Self, Failure> {
         let server = server.trim_end_matches('/');
-        if !server.starts_with("http://") {
+        let authority = server.strip_prefix("http://");
+        // What stands before an @ would be shown, and nobody asks for it.
+        if !authority.is_some_and(|rest| !rest.is_empty() && !rest.contains(['@', '/', '?', '#'])) {
             return Err(Failure::message(
                 Exit::Usage,
-                format!("`{server}` is no address such as http://127.0.0.1:5000"),
+                "the server's address should be like http://127.0.0.1:5000",
             ));
         }
         let config = Agent::config_builder()
@@ -81,17 +85,57 @@ impl Client {
             (Method::Post, None) => self.agent.post(&url).send_empty(),
             (Method::Put, None) => self.agent.put(&url).send_empty(),
         };
-        let answer = sent.map_err(|error| {
-            let doing = format!(
-                "the server {} can't be asked; is it running? --server names another one",
-                self.server
-            );
-            Failure::context(Exit::Unavailable, error, doing)
-        })?;
-        self.read(answer)
+        let answer = sent.map_err(|error| self.unanswered(error))?;
+        self.read(answer)?.map_err(|(failure, _)| failure)
     }
 
-    fn read(&self, answer: Response<Body>) -> Result<Value, Failure> {
+    /// The answer to a body that comes bit by bit, however long that and the work on
+    /// it take. Where the server refuses, a failure and all that it says.
+    pub(crate) fn upload(
+        &self,
+        path: &str,
+        media_type: &str,
+        mut body: impl Read,
+    ) -> Result<Result<Value, (Failure, Value)>, Failure> {
+        let url = format!("{}{path}", self.server);
+        let request = self.agent.post(&url).content_type(media_type);
+        let patient = request.config().timeout_global(None).build();
+        let sent = patient.send(SendBody::from_reader(&mut body));
+        self.read(sent.map_err(|error| self.broken_off(error))?)
+    }
+
+    /// The server's address.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The host of its address.
+    pub(crate) fn host(&self) -> &str {
+        let authority = self.server.trim_start_matches("http://");
+        match authority.rsplit_once(':') {
+            Some((host, _)) if !authority.ends_with(']') => host,
+            _ => authority,
+        }
+    }
+
+    fn broken_off(&self, error: ureq::Error) -> Failure {
+        let doing = format!(
+            "the server {} is not there, or ended the conversation before all was sent, as when \
+             too much is sent to it (its log says why)",
+            self.server
+        );
+        Failure::context(Exit::Unavailable, error, doing)
+    }
+
+    fn unanswered(&self, error: ureq::Error) -> Failure {
+        let doing = format!(
+            "the server {} can't be asked; is it running? --server names another one",
+            self.server
+        );
+        Failure::context(Exit::Unavailable, error, doing)
+    }
+
+    fn read(&self, answer: Response<Body>) -> Result<Result<Value, (Failure, Value)>, Failure> {
         let status = answer.status();
         let (_, body) = answer.into_parts();
         let text = body
@@ -109,7 +153,7 @@ impl Client {
             ));
         };
         if status.is_success() {
-            return Ok(answer);
+            return Ok(Ok(answer));
         }
         let said = answer["error"].as_str().unwrap_or("the server refuses it");
         let exit = if status.is_client_error() {
@@ -117,6 +161,6 @@ impl Client {
         } else {
             Exit::Unavailable
         };
-        Err(Failure::message(exit, said.to_owned()))
+        Ok(Err((Failure::message(exit, said.to_owned()), answer)))
     }
 }

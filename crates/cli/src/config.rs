@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) shutdown_grace: Duration,
     /// The largest request body, e.g. `2 MiB`.
     pub(crate) body_limit: ByteSize,
+    /// The largest import of `jobcell migrate --server`, e.g. `4 GiB`.
+    pub(crate) import_limit: ByteSize,
     /// Names besides the loopback ones that the `Host` header may carry.
     pub(crate) allowed_hosts: Vec<String>,
     /// Origins besides the server's own whose pages may call it.
@@ -136,6 +138,7 @@ impl Default for Config {
             data: None,
             shutdown_grace: Duration::from_secs(30),
             body_limit: ByteSize::mib(2),
+            import_limit: ByteSize::gib(4),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             log: Log::default(),
@@ -256,6 +259,7 @@ mod tests {
         assert_eq!(config.listen, Config::default().listen);
         assert_eq!(config.shutdown_grace, Config::default().shutdown_grace);
         assert_eq!(config.body_limit, Config::default().body_limit);
+        assert_eq!(config.import_limit, Config::default().import_limit);
         assert_eq!(config.log.filter, Config::default().log.filter);
         assert_eq!(config.workers, Config::default().workers);
         assert_eq!(config.cgroups, Config::default().cgroups);

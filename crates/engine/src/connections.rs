@@ -9,10 +9,11 @@ use chrono::{DateTime, Utc};
 use jobcell_model::{
     ConnectionRecord, ConnectionSettings, Sealed, SettingProblem, check_connection_name,
 };
-use jobcell_store::{PutConnectionError, StorageError, Store};
-use tokio::sync::Mutex;
+use jobcell_store::{Fed, ImportError, Imported, PutConnectionError, StorageError, Store};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::clock::Clock;
+use crate::{Engine, ForeignJob};
 
 /// Where runs find their databases.
 #[async_trait]
@@ -275,6 +276,34 @@ impl Connections {
             created_by: new.created_by,
             revision: 1,
         })
+    }
+
+    /// Takes over jobs and runs of another system, with these connections, and sets
+    /// those that were added where runs find them. All in one step or not at all.
+    ///
+    /// # Errors
+    /// As [`Engine::take_over`] does.
+    pub async fn take_over(
+        &self,
+        engine: &Engine,
+        connections: Vec<ConnectionRecord>,
+        jobs: Vec<ForeignJob>,
+        runs: mpsc::Receiver<Fed>,
+    ) -> Result<Imported, ImportError> {
+        let (own, engine) = (self.clone(), engine.clone());
+        let taking = async move {
+            let _changing = own.0.changing.lock().await;
+            let imported = engine.take_over(connections.clone(), jobs, runs).await?;
+            for record in &connections {
+                if imported.connections.contains(&record.name) {
+                    own.apply(record);
+                }
+            }
+            Ok(imported)
+        };
+        // To its end, even when whoever asked for it goes away.
+        let taken = tokio::spawn(taking).await;
+        taken.unwrap_or_else(|_| Err(StorageError::Closed.into()))
     }
 
     /// Changes one to these settings.

@@ -1,7 +1,8 @@
 //! Takes over jobs and runs of another system. Never starts a run, never judges
 //! what was meant: the jobs pass the same checks as any other.
 
-use jobcell_model::{ConnectionRecord, JobId, JobRecord, Problem};
+use chrono::{DateTime, Utc};
+use jobcell_model::{ConnectionRecord, JobId, JobRecord, JobSpec, Problem};
 use jobcell_store::{Fed, Import, ImportError, Imported, ImportedJob, JobTriggers};
 use tokio::sync::mpsc;
 
@@ -9,15 +10,30 @@ use crate::Engine;
 use crate::error::SaveJobError;
 use crate::replan;
 
+/// A job of another system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForeignText {
+    /// The server's id of it.
+    pub job_id: JobId,
+    /// The job, which says all else of itself.
+    pub yaml: String,
+    /// When it was created there.
+    pub created: DateTime<Utc>,
+    /// When it was last changed there.
+    pub modified: DateTime<Utc>,
+    /// Who created it.
+    pub created_by: String,
+}
+
 /// A job of another system that passed every check.
 #[derive(Debug, Clone)]
 pub struct ForeignJob(ImportedJob);
 
 impl ForeignJob {
-    /// The server's id of it.
+    /// As it will be stored.
     #[must_use]
-    pub const fn job_id(&self) -> JobId {
-        self.0.job.job_id
+    pub const fn record(&self) -> &JobRecord {
+        &self.0.job
     }
 }
 
@@ -28,10 +44,10 @@ impl Engine {
     ///
     /// # Errors
     /// All that must be put right, in the order of the text.
-    pub async fn check_foreign(&self, mut record: JobRecord) -> Result<ForeignJob, Vec<Problem>> {
-        let document = self.check(&record.yaml_configuration).await?.document;
+    pub async fn check_foreign(&self, job: ForeignText) -> Result<ForeignJob, Vec<Problem>> {
+        let document = self.check(&job.yaml).await?.document;
         let now = self.0.clock.now();
-        record.taken_over_date = Some(now);
+        let record = record(job, &document.spec, now);
         let next = self.next_firing(&document, &record, now);
         let next = next.map_err(|error| match error {
             SaveJobError::Invalid(problems) => problems,
@@ -68,5 +84,22 @@ impl Engine {
         let imported = self.0.store.import(import).await?;
         self.0.replanned.notify_one();
         Ok(imported)
+    }
+}
+
+fn record(job: ForeignText, spec: &JobSpec, now: DateTime<Utc>) -> JobRecord {
+    JobRecord {
+        job_id: job.job_id,
+        key: spec.id.clone(),
+        name: spec.name.clone(),
+        description: spec.description.clone().unwrap_or_default(),
+        job_type: spec.job_type.clone(),
+        enabled: spec.enabled,
+        yaml_configuration: job.yaml,
+        revision: 1,
+        created_date: job.created,
+        modified_date: job.modified,
+        taken_over_date: Some(now),
+        created_by: job.created_by,
     }
 }

@@ -39,7 +39,7 @@ use tokio_util::task::TaskTracker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{CancelError, DeleteJobError, RunLost, SaveJobError, StartError};
-pub use import::ForeignJob;
+pub use import::{ForeignJob, ForeignText};
 pub use job_types::{JobTypes, JobTypesError};
 pub use jobcell_plugin_host::output::{Place, Seen};
 pub use jobs::{CheckedJob, JobChange, NewJob};

@@ -5,10 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
 
-use jobcell_model::{
-    Execution, ExecutionId, JobId, OutputSummary, ProcessFacts, RunState, StepResult, StepStatus,
-    Trigger,
-};
+use jobcell_model::{ForeignRun, JobId, RunState};
 
 use crate::date;
 use crate::draft::fitting;
@@ -16,8 +13,6 @@ use crate::report::Converted;
 use crate::row::{Columns, number_of, shown, text_of};
 use crate::{run_id, status};
 
-/// What stands for the plugin, the server and the user in a run of V1.
-const V1: &str = "v1";
 /// How far a duration may lie from its dates before that is told, in seconds.
 const TOLERANCE: f64 = 60.0;
 
@@ -84,10 +79,8 @@ impl From<&Converted> for RunOwner {
 /// A run of V1 as one of V2.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvertedRun {
-    /// The run.
-    pub execution: Execution,
-    /// What it wrote, as far as V1 kept it.
-    pub output: String,
+    /// The run, with what it wrote as far as V1 kept it.
+    pub run: ForeignRun,
     /// What was decided.
     pub notes: Vec<String>,
 }
@@ -148,30 +141,24 @@ impl V1History {
         })?;
         let mut notes: Vec<String> = remark.map(str::to_owned).into_iter().collect();
         let span = self.span(zone, &mut notes)?;
-        let output = self.output.clone().unwrap_or_default();
         let execution_id = run_id::derived(owner.job_id, number.trim(), span.start);
-        let execution = Execution {
+        let run = ForeignRun {
+            execution_id,
+            job_id: owner.job_id,
             job_name: self.job_name.clone().unwrap_or_else(|| owner.name.clone()),
             status: state,
-            end_time: Some(span.end),
-            duration_seconds: Some(span.seconds),
+            start_time: span.start,
+            end_time: span.end,
+            duration_seconds: span.seconds,
             error_message: self.error(state, remark),
             return_code: self.return_code,
-            step_results: vec![self.record(state, &span)],
             retry_count: self.retry_count.unwrap_or(0),
             max_retries: self.max_retries.unwrap_or(0),
-            is_retry: self.retry_count.is_some_and(|count| count > 0),
-            output: OutputSummary {
-                stdout_bytes: output.len() as u64,
-                ..OutputSummary::default()
-            },
-            ..unknown(owner, execution_id, span.start)
+            execution_timezone: owner.timezone.name().to_owned(),
+            noted: self.noted(),
+            output: self.output.clone().unwrap_or_default(),
         };
-        Ok(ConvertedRun {
-            execution,
-            output,
-            notes,
-        })
+        Ok(ConvertedRun { run, notes })
     }
 
     /// V1's message; for a run that did not end as V1 says, what is known.
@@ -184,29 +171,16 @@ impl V1History {
         })
     }
 
-    /// What V1 noted of the run, as a step: it marks the run as V1's and loses
-    /// nothing.
-    fn record(&self, state: RunState, span: &Span) -> StepResult {
-        let status = match state {
-            RunState::Success => StepStatus::Success,
-            RunState::Skipped => StepStatus::Skipped,
-            _ => StepStatus::Failed,
-        };
-        StepResult {
-            name: "v1".to_owned(),
-            kind: "v1".to_owned(),
-            status,
-            start_time: span.start,
-            duration_seconds: span.seconds,
-            details: json!({
-                "migratedFrom": "v1",
-                "executionId": self.execution_id,
-                "status": self.status,
-                "startTime": self.start_time,
-                "endTime": self.end_time,
-                "metadata": self.metadata,
-            }),
-        }
+    /// What V1 noted of the run: nothing of it is lost.
+    fn noted(&self) -> Value {
+        json!({
+            "migratedFrom": "v1",
+            "executionId": self.execution_id,
+            "status": self.status,
+            "startTime": self.start_time,
+            "endTime": self.end_time,
+            "metadata": self.metadata,
+        })
     }
 
     /// When the run was, out of three columns of which any may be missing or
@@ -247,47 +221,6 @@ impl V1History {
             end,
             seconds,
         })
-    }
-}
-
-/// A run of V1 of which nothing is known but whose it is and when it was.
-fn unknown(owner: &RunOwner, execution_id: ExecutionId, start: DateTime<Utc>) -> Execution {
-    Execution {
-        execution_id,
-        job_id: owner.job_id,
-        job_key: owner.key.clone(),
-        job_name: owner.name.clone(),
-        job_type: owner.job_type.clone(),
-        // No edition of V2 was run.
-        job_revision: 0,
-        status: RunState::Interrupted,
-        // V1 did not record what made a run start.
-        trigger: Trigger::Manual,
-        scheduled_time: None,
-        start_time: start,
-        end_time: None,
-        duration_seconds: None,
-        error_message: None,
-        error_code: None,
-        return_code: None,
-        step_results: Vec::new(),
-        executed_by: V1.to_owned(),
-        execution_timezone: owner.timezone.name().to_owned(),
-        server_info: V1.to_owned(),
-        plugin: V1.to_owned(),
-        memory_usage_mb: None,
-        cpu_time_seconds: None,
-        retry_count: 0,
-        max_retries: 0,
-        is_retry: false,
-        parent_execution_id: None,
-        not_before: None,
-        blocked_by: None,
-        triggered_by: None,
-        concurrency_key: None,
-        parameters: Vec::new(),
-        output: OutputSummary::default(),
-        processes: ProcessFacts::default(),
     }
 }
 

@@ -16,6 +16,7 @@ mod configuration;
 mod document;
 mod durations;
 mod fields;
+mod foreign;
 mod instant;
 mod job_schema;
 mod job_type;
@@ -46,6 +47,7 @@ pub use durations::Durations;
 pub use execution::{
     Execution, OutputSummary, ProcessFacts, RunState, StepResult, StepStatus, Trigger,
 };
+pub use foreign::ForeignRun;
 pub use id::{ExecutionId, IdError, JobId, JobRef};
 pub use job::{JobRecord, JobStatistics, StoredJob};
 pub use job_schema::job_schema;

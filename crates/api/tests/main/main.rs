@@ -8,6 +8,7 @@
 mod access;
 mod executions;
 mod history;
+mod import;
 mod jobs;
 mod malformed;
 mod runs;

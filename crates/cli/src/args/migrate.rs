@@ -32,6 +32,11 @@ pub(crate) struct Migrate {
     #[command(flatten)]
     pub(crate) data: Data,
 
+    /// Migrate to a server that runs on this machine, e.g. http://127.0.0.1:5000; then
+    /// no data folder is used
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
+
     /// Report what would be migrated; write no job and no run
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -54,7 +54,7 @@ pub(super) fn run(options: Serve, mut config: Config) -> Result<Exit, Failure> {
             Failure::context(Exit::Internal, error, "signals can't be listened for")
         })?;
         announce(&listener, &data)?;
-        let api = api_config(&config, connections);
+        let api = api_config(&config, &data, connections);
         serve(listener, engine, store, &config, api, signals).await
     })
 }
@@ -155,7 +155,7 @@ async fn hurry(engine: Engine, stop_grace: Duration, mut signals: Signals) {
     std::process::exit(Exit::Cancelled as i32);
 }
 
-fn api_config(config: &Config, connections: Connections) -> ApiConfig {
+fn api_config(config: &Config, data: &DataFolder, connections: Connections) -> ApiConfig {
     let samples = samples::ALL.iter();
     // The address that it listens on is always a name of its own.
     let own = match config.listen.ip() {
@@ -168,6 +168,10 @@ fn api_config(config: &Config, connections: Connections) -> ApiConfig {
         allowed_hosts,
         allowed_origins: config.allowed_origins.clone(),
         body_limit: usize::try_from(config.body_limit.as_u64()).unwrap_or(usize::MAX),
+        import_limit: config.import_limit.as_u64(),
+        // Where what comes of it goes: in the system's own folder, it might fill
+        // the memory.
+        import_folder: Some(data.path().to_owned()),
         samples: samples
             .map(|sample| Sample {
                 slug: sample.slug.to_owned(),

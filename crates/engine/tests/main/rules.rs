@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
-use jobcell_engine::EngineConfig;
+use jobcell_engine::{EngineConfig, ForeignText};
 use jobcell_model::RunState::{Skipped, Success};
 use jobcell_model::plan::Calendar;
-use jobcell_model::{JobId, JobRecord, JobRef};
+use jobcell_model::{JobId, JobRef};
 use jobcell_store::{Fed, Store};
 
 use crate::scene::Scene;
@@ -127,16 +127,15 @@ async fn a_job_taken_over_does_not_make_up_for_what_the_other_system_fired() {
     let own = scene.job("own", keys).await;
     let record = scene.engine.job(&own).await.unwrap().unwrap().record;
     let long_ago = day("2023-01-01");
-    let record = JobRecord {
+    let job = ForeignText {
         job_id: JobId::generate(),
-        key: "foreign".to_owned(),
-        yaml_configuration: record.yaml_configuration.replace("own", "foreign"),
-        created_date: long_ago,
-        modified_date: long_ago,
-        ..record
+        yaml: record.yaml_configuration.replace("own", "foreign"),
+        created: long_ago,
+        modified: long_ago,
+        created_by: "v1".to_owned(),
     };
-    let foreign = JobRef::Id(record.job_id);
-    let ready = scene.engine.check_foreign(record).await.unwrap();
+    let foreign = JobRef::Id(job.job_id);
+    let ready = scene.engine.check_foreign(job).await.unwrap();
     let (feed, runs_of_it) = tokio::sync::mpsc::channel(1);
     feed.send(Fed::End).await.unwrap();
     let taken = scene.engine.take_over(vec![], vec![ready], runs_of_it);

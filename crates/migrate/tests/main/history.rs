@@ -1,8 +1,8 @@
 //! V1's runs as V2's: how they ended, when they were, what they wrote.
 
 use chrono_tz::Tz;
-use jobcell_migrate::{ConvertedRun, HistoryError, RunOwner, V1History};
-use jobcell_model::{RunState, Trigger};
+use jobcell_migrate::{HistoryError, RunOwner, V1History};
+use jobcell_model::{Execution, RunState, Trigger};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -25,9 +25,24 @@ fn run(columns: Value) -> Value {
     run
 }
 
-fn convert(columns: Value) -> Result<ConvertedRun, HistoryError> {
-    let run = run(columns);
-    V1History::from_row(run.as_object().unwrap()).convert(&owner(), Tz::Europe__Paris)
+/// A run of V1 as the history keeps it.
+#[derive(Debug, PartialEq)]
+struct Kept {
+    execution: Execution,
+    output: String,
+    notes: Vec<String>,
+}
+
+fn convert(columns: Value) -> Result<Kept, HistoryError> {
+    let (row, owner) = (run(columns), owner());
+    let row = V1History::from_row(row.as_object().unwrap());
+    let converted = row.convert(&owner, Tz::Europe__Paris)?;
+    let (execution, output) = converted.run.into_history(owner.key, owner.job_type);
+    Ok(Kept {
+        execution,
+        output: output.text(),
+        notes: converted.notes,
+    })
 }
 
 #[test]

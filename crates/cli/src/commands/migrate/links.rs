@@ -10,7 +10,6 @@ use jobcell_migrate::{ConvertedConnection, V1Connection};
 use jobcell_model::ConnectionRecord;
 
 use super::report::{Report, State};
-use crate::config::Config;
 use crate::exit::{Exit, Failure};
 
 /// Who made what was taken over.
@@ -40,7 +39,7 @@ pub(super) fn names(connections: &[V1Connection]) -> BTreeMap<String, String> {
 /// has. The report says of the others why they are not.
 pub(super) fn converted(
     connections: &[V1Connection],
-    config: &Config,
+    configured: &[&str],
     report: &mut Report,
 ) -> Vec<ConvertedConnection> {
     let mut found = BTreeMap::new();
@@ -50,9 +49,7 @@ pub(super) fn converted(
         };
         let name = converted.name.clone();
         let why = match found.entry(name.clone()) {
-            _ if config.connections.contains_key(&name) => {
-                format!("the configuration file has a connection `{name}`, which counts")
-            }
+            _ if configured.contains(&name.as_str()) => hidden(&name),
             Entry::Occupied(_) => {
                 format!("another one of V1 is called `{name}` here; add it by another name")
             }
@@ -64,6 +61,10 @@ pub(super) fn converted(
         (shown.migrated_as, shown.left) = (None, Some(why));
     }
     found.into_values().collect()
+}
+
+fn hidden(name: &str) -> String {
+    format!("the configuration file has a connection `{name}`, which counts")
 }
 
 /// The same as they are stored.
@@ -92,9 +93,15 @@ pub(super) fn sealed(
     .collect()
 }
 
-/// Says which were added.
-pub(super) fn told(report: &mut Report, added: &[String]) {
+/// Says which were added, and which a server's configuration hides.
+pub(super) fn told(report: &mut Report, added: &[String], configured: &[String]) {
     for connection in &mut report.connections {
+        let name = connection
+            .migrated_as
+            .take_if(|name| configured.contains(name));
+        if let Some(name) = name {
+            connection.left = Some(hidden(&name));
+        }
         let name = connection.migrated_as.as_ref();
         connection.state = name.map(|name| {
             if added.contains(name) {

@@ -16,8 +16,10 @@ pub(crate) struct Report {
     pub(crate) dry_run: bool,
     /// Where V1 is.
     pub(crate) from: Option<String>,
-    /// The data folder.
-    pub(crate) data: String,
+    /// The data folder, unless it is a server.
+    pub(crate) data: Option<String>,
+    /// The running server that it goes to.
+    pub(crate) server: Option<String>,
     pub(crate) time: DateTime<Utc>,
     /// Which day a 0 was taken for.
     pub(crate) weekdays: &'static str,

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono_tz::Tz;
-use jobcell_migrate::{ConvertedRun, Outcome, RunOwner, V1History, masked_text};
-use jobcell_model::{OutputChunk, OutputStream, RunOutput};
+use jobcell_migrate::{Outcome, RunOwner, V1History, masked_text};
+use jobcell_model::ForeignRun;
 use jobcell_store::{Fed, ImportedRun, StorageError, Store};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::remote::{Fate, Sending};
 use super::v1::Row;
 
 /// Kinds of notes that are told apart.
@@ -63,6 +64,8 @@ enum Owner {
 pub(crate) enum Target<'a> {
     /// Into the store.
     Store(&'a mpsc::Sender<Fed>),
+    /// To a server.
+    Server(&'a mut Sending),
     /// Nowhere; the store is only asked which it has.
     Nowhere(&'a dyn Store),
 }
@@ -111,32 +114,45 @@ impl Runs {
         mut pages: mpsc::Receiver<Vec<Row>>,
         owners: &Owners,
         zone: Tz,
-        target: Target<'_>,
+        mut target: Target<'_>,
     ) -> Result<(), StorageError> {
         while let Some(page) = pages.recv().await {
             for row in page {
                 let Some(run) = self.convert(&row, owners, zone) else {
                     continue;
                 };
-                match target {
+                let (owner, run) = run;
+                match &mut target {
                     Target::Store(to) => {
-                        if to.send(Fed::Run(Box::new(imported(run)))).await.is_err() {
+                        let run = Box::new(imported(run, owner));
+                        if to.send(Fed::Run(run)).await.is_err() {
                             return Ok(());
                         }
                     }
-                    Target::Nowhere(store) => {
-                        match store.execution(run.execution.execution_id).await? {
-                            Some(_) => self.present += 1,
-                            None => self.added += 1,
+                    Target::Server(sending) => {
+                        let number = run.noted["executionId"].as_str().map(str::to_owned);
+                        match sending.run(run).await {
+                            Fate::OnItsWay => {}
+                            Fate::TooLong => self.too_long(number, &owner.key),
+                            Fate::Unwanted => return Ok(()),
                         }
                     }
+                    Target::Nowhere(store) => match store.execution(run.execution_id).await? {
+                        Some(_) => self.present += 1,
+                        None => self.added += 1,
+                    },
                 }
             }
         }
         Ok(())
     }
 
-    fn convert(&mut self, row: &Row, owners: &Owners, zone: Tz) -> Option<ConvertedRun> {
+    fn convert<'o>(
+        &mut self,
+        row: &Row,
+        owners: &'o Owners,
+        zone: Tz,
+    ) -> Option<(&'o RunOwner, ForeignRun)> {
         self.rows += 1;
         if self.rows.is_multiple_of(TOLD) {
             tracing::info!(rows = self.rows, "reading V1's history");
@@ -156,7 +172,7 @@ impl Runs {
         match row.convert(owner, zone) {
             Ok(run) => {
                 run.notes.iter().for_each(|note| self.note(note));
-                Some(run)
+                Some((owner, run.run))
             }
             Err(error) => {
                 self.unreadable += 1;
@@ -169,6 +185,21 @@ impl Runs {
                 }
                 None
             }
+        }
+    }
+
+    fn too_long(&mut self, execution_id: Option<String>, job: &str) {
+        self.unreadable += 1;
+        if self.unreadable_rows.len() < SHOWN {
+            let reason = format!(
+                "the run of {job} is too long to be sent; migrate it into the data folder, which \
+                 needs the server stopped"
+            );
+            self.unreadable_rows.push(UnreadableRun {
+                execution_id,
+                job_id: None,
+                reason,
+            });
         }
     }
 
@@ -193,18 +224,7 @@ impl Runs {
     }
 }
 
-fn imported(run: ConvertedRun) -> ImportedRun {
-    let chunk = OutputChunk {
-        stream: OutputStream::Stdout,
-        at_ms: 0,
-        dropped_before: 0,
-        bytes: run.output.into_bytes(),
-    };
-    let wrote = !chunk.bytes.is_empty();
-    ImportedRun {
-        execution: run.execution,
-        output: RunOutput {
-            chunks: wrote.then_some(chunk).into_iter().collect(),
-        },
-    }
+fn imported(run: ForeignRun, owner: &RunOwner) -> ImportedRun {
+    let (execution, output) = run.into_history(owner.key.clone(), owner.job_type.clone());
+    ImportedRun { execution, output }
 }

@@ -2,9 +2,9 @@
 //! replaces a job.
 
 use chrono::Utc;
-use jobcell_engine::Engine;
+use jobcell_engine::{Engine, ForeignText};
 use jobcell_migrate::{Outcome, Taken};
-use jobcell_model::{JobId, JobRecord, JobSpec};
+use jobcell_model::JobId;
 
 use super::report::{Report, Sample, State};
 use super::writing::Ready;
@@ -45,26 +45,19 @@ pub(crate) async fn add(
             continue;
         }
         report.samples.push(shown(State::Added));
-        let checked = engine.check_foreign(record(spec, sample.yaml)).await;
+        let checked = engine.check_foreign(text(sample.yaml)).await;
         ready.jobs.push(checked.map_err(|_| invalid(sample))?);
     }
     Ok(())
 }
 
-fn record(spec: &JobSpec, yaml: &str) -> JobRecord {
+fn text(yaml: &str) -> ForeignText {
     let now = Utc::now();
-    JobRecord {
+    ForeignText {
         job_id: JobId::generate(),
-        key: spec.id.clone(),
-        name: spec.name.clone(),
-        description: spec.description.clone().unwrap_or_default(),
-        job_type: spec.job_type.clone(),
-        enabled: spec.enabled,
-        yaml_configuration: yaml.to_owned(),
-        revision: 1,
-        created_date: now,
-        modified_date: now,
-        taken_over_date: None,
+        yaml: yaml.to_owned(),
+        created: now,
+        modified: now,
         created_by: CREATOR.to_owned(),
     }
 }

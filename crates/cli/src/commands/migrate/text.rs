@@ -29,7 +29,12 @@ fn heading(report: &Report) -> Vec<String> {
     if let Some(from) = &report.from {
         lines.push(format!("V1: {}", plain(from)));
     }
-    lines.push(format!("data folder: {}", plain(&report.data)));
+    if let Some(data) = &report.data {
+        lines.push(format!("data folder: {}", plain(data)));
+    }
+    if let Some(server) = &report.server {
+        lines.push(format!("server: {}", plain(server)));
+    }
     if report.from.is_some() {
         let verb = if report.dry_run {
             "to migrate"

@@ -1,5 +1,5 @@
-//! Writes what was made ready, in one step, or counts what would be written.
-//! Never decides what that is.
+//! Writes what was made ready, in one step, or counts what would be written: into
+//! the store of a data folder, or to a running server. Never decides what that is.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -13,6 +13,7 @@ use jobcell_store::{Fed, Imported};
 use tokio::sync::mpsc;
 
 use super::links;
+use super::remote::{self, Done, Remote, Sending};
 use super::report::Report;
 use super::runs::{Owners, Runs, Target};
 use super::v1::V1;
@@ -38,6 +39,15 @@ pub(crate) struct Ready {
     pub(crate) owners: Owners,
 }
 
+/// Where it goes.
+pub(crate) enum Destination {
+    /// Into the store of a data folder. Passwords are sealed by this, unless nothing
+    /// is written.
+    Folder(Option<Connections>),
+    /// To a running server.
+    Server(Remote),
+}
+
 /// Makes the file of a report.
 pub(crate) fn create(path: &Path) -> Result<File, Failure> {
     File::create(path).map_err(|error| {
@@ -53,19 +63,27 @@ pub(crate) async fn write(
     engine: &Engine,
     ready: Ready,
     taken: &Taken,
-    sealing: Option<&Connections>,
+    destination: &Destination,
     report: &mut Report,
 ) -> Result<(), Failure> {
+    let v1 = v1.filter(|_| ready.history);
+    let has_history = v1.is_some();
+    let mut runs = Runs::default();
+    let sealing = match destination {
+        Destination::Folder(sealing) => sealing.as_ref(),
+        Destination::Server(remote) => {
+            send(v1, options, remote, ready, &mut runs, report).await?;
+            report.runs = has_history.then_some(runs);
+            return Ok(());
+        }
+    };
     let Ready {
         connections,
-        history,
         outcomes,
         jobs,
         owners,
+        ..
     } = ready;
-    let v1 = v1.filter(|_| history);
-    let has_history = v1.is_some();
-    let mut runs = Runs::default();
     if options.dry_run {
         if let Some(v1) = v1 {
             count(v1, options, engine, &owners, &mut runs).await?;
@@ -77,13 +95,70 @@ pub(crate) async fn write(
         let connections = links::sealed(connections, sealing)?;
         let what = (connections, jobs);
         let imported = import(v1, options, engine, what, &owners, &mut runs).await?;
-        links::told(report, &imported.connections);
+        links::told(report, &imported.connections, &[]);
         (runs.added, runs.present) = (imported.runs, imported.runs_present);
         let added: HashSet<JobId> = imported.jobs.into_iter().collect();
         report.take(&outcomes, |job| !added.contains(&job.job_id));
     }
     report.runs = has_history.then_some(runs);
     Ok(())
+}
+
+/// Sends it to a server, which writes it, or says what it would write.
+async fn send(
+    v1: Option<&mut V1>,
+    options: &Migrate,
+    remote: &Remote,
+    ready: Ready,
+    runs: &mut Runs,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let (mut sending, answer) = remote.send(options.dry_run);
+    let feed = async {
+        // Where the server wants no more, it says why.
+        for connection in ready.connections {
+            sending.connection(connection).await;
+        }
+        for job in &ready.jobs {
+            sending.job(job).await;
+        }
+        let sent = send_runs(v1, options, &ready.owners, runs, &mut sending).await;
+        if sent.is_ok() {
+            sending.finish().await;
+        }
+        // Dropped here otherwise, which breaks the request off.
+        sent
+    };
+    let (fed, answer) = tokio::join!(feed, answer);
+    fed?;
+    let Done {
+        connections,
+        jobs,
+        runs: counted,
+    } = remote::done(answer?)?;
+    links::told(report, &connections.added, &connections.configured);
+    (runs.added, runs.present) = (counted.added, counted.present);
+    let added: HashSet<JobId> = jobs.added.into_iter().collect();
+    report.take(&ready.outcomes, |job| !added.contains(&job.job_id));
+    Ok(())
+}
+
+async fn send_runs(
+    v1: Option<&mut V1>,
+    options: &Migrate,
+    owners: &Owners,
+    runs: &mut Runs,
+    sending: &mut Sending,
+) -> Result<(), Failure> {
+    let Some(v1) = v1 else {
+        return Ok(());
+    };
+    let (to, pages) = mpsc::channel(PAGES);
+    let target = Target::Server(sending);
+    let passed = runs.pass_on(pages, owners, options.assume_timezone, target);
+    let (read, passed) = tokio::join!(v1.history(to), passed);
+    read?;
+    passed.map_err(not_written)
 }
 
 /// Reads the history and only counts it.
