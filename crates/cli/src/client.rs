@@ -156,7 +156,9 @@ impl Client {
             return Ok(Ok(answer));
         }
         let said = answer["error"].as_str().unwrap_or("the server refuses it");
-        let exit = if status.is_client_error() {
+        // That is a matter of time, and not of what was asked.
+        let busy = answer["code"] == "import_busy";
+        let exit = if status.is_client_error() && !busy {
             Exit::Usage
         } else {
             Exit::Unavailable

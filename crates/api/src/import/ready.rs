@@ -16,6 +16,8 @@ use crate::views::sentence;
 
 /// Who made the connections that are taken over.
 const MAKER: &str = "v1";
+/// The longest name of who created a job, in bytes.
+const LONGEST_NAME: usize = 1000;
 /// So many reasons are told.
 const TOLD: usize = 10_000;
 
@@ -125,6 +127,10 @@ impl Ready {
             let record = stored.record;
             self.owners.insert(job_id, (record.key, record.job_type));
             self.present_jobs.push(job_id);
+            return Ok(());
+        }
+        if given.created_by.len() > LONGEST_NAME {
+            self.refuse_job(job_id, "its `created_by` is too long");
             return Ok(());
         }
         let text = ForeignText {

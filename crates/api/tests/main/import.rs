@@ -138,12 +138,15 @@ async fn says_of_each_job_why_it_can_not_be_taken_over_and_takes_none() {
     service.create(&sql_job("TAKEN", "SELECT 1")).await;
     let mut broken = job("3f2504e0-4f89-41d3-9a0c-0305e82c3309", "BROKEN");
     broken["job"]["yaml_configuration"] = json!("id: BROKEN\nname: b\ntype: Nonsense\n");
+    let mut nameless = job("3f2504e0-4f89-41d3-9a0c-0305e82c3307", "THREE");
+    nameless["job"]["created_by"] = json!("x".repeat(1001));
     let lines = [
         job(JOB, "ONE"),
         broken,
         job(OTHER, "TAKEN"),
         job(JOB, "TWICE"),
         job("3f2504e0-4f89-41d3-9a0c-0305e82c3308", "ONE"),
+        nameless,
         run(1, JOB, "success"),
     ];
     for query in ["?dry_run=true", ""] {
@@ -160,14 +163,14 @@ async fn says_of_each_job_why_it_can_not_be_taken_over_and_takes_none() {
                 )
             })
             .collect();
-        assert_eq!(of.len(), 4, "{refused}");
+        assert_eq!(of.len(), 5, "{refused}");
         assert!(of[0].1.contains("Nonsense"), "{refused}");
         assert_eq!(of[1].0, OTHER);
         assert!(of[1].1.contains("`TAKEN`"), "{refused}");
         assert!(of[2].1.contains("two with this `job_id`"), "{refused}");
         assert!(of[3].1.contains(JOB), "{refused}");
         assert!(
-            refused["error"].as_str().unwrap().contains("and 3 more"),
+            refused["error"].as_str().unwrap().contains("and 4 more"),
             "{refused}"
         );
     }

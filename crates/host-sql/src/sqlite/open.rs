@@ -39,22 +39,46 @@ pub(crate) fn open(
     let busy = Arc::clone(control);
     connection.busy_handler(Some(move |attempt| busy.wait_for_writer(attempt)))?;
     connection.execute_batch(&format!("PRAGMA hard_heap_limit = {}", opening.memory))?;
-    if opening.read_only {
-        connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
+    let first = if opening.read_only {
+        "PRAGMA schema_version"
     } else {
-        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    }
+        "PRAGMA journal_mode = WAL"
+    };
+    patiently(control, || connection.query_row(first, [], |_| Ok(())))?;
     // FULL: what a run reports as done must survive a power failure. A disk
     // full of temporary files would harm neighbours; memory has its own bound.
-    connection.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
-         PRAGMA journal_size_limit = 4194304",
-    )?;
+    let rest = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
+         PRAGMA journal_size_limit = 4194304";
+    patiently(control, || connection.execute_batch(rest))?;
     restrict(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.authorizer(Some(sandbox.authorizer()))?;
     control.attach(connection.get_interrupt_handle());
     Ok(connection)
+}
+
+/// Asks again while the file is locked. SQLite does not call its busy handler where
+/// waiting could be for ever: of two connections that both would give a new file its
+/// write-ahead log, one is turned away at once.
+fn patiently<T>(
+    control: &Control,
+    mut ask: impl FnMut() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let mut attempt = 0;
+    loop {
+        match ask() {
+            Err(error) if is_locked(&error) && control.wait_for_writer(attempt) => attempt += 1,
+            answer => return answer,
+        }
+    }
+}
+
+fn is_locked(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// What to tell a person about a database that can't be opened. The path is

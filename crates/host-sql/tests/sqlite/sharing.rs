@@ -179,6 +179,27 @@ async fn writers_wait_for_each_other() {
     assert_eq!(database.number("SELECT count(DISTINCT x) FROM t").await, 80);
 }
 
+/// Each would make the new file one with a write-ahead log, and SQLite lets none wait
+/// for another there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn runs_that_are_the_first_to_open_a_database_wait_for_each_other() {
+    let folder = TempDir::new().unwrap();
+    for round in 0..300 {
+        let path = folder.path().join(format!("new-{round}.sqlite"));
+        let pool = created(path, SqliteOptions::default());
+        let runs = (0..8).map(|_| {
+            let pool = Arc::clone(&pool);
+            tokio::spawn(async move {
+                let mut session = Session::open(&pool, &scope()).await?;
+                query(&mut session, "SELECT 1").await
+            })
+        });
+        for run in runs.collect::<Vec<_>>() {
+            run.await.unwrap().unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_writer_that_waits_too_long_is_told_so() {
     let folder = TempDir::new().unwrap();
