@@ -184,15 +184,13 @@ impl Child {
         };
         let started = place.containment.start(launch, &seat);
         let (mut group, pipes) = started.map_err(|error| refused(launch, &error))?;
-        if let Some(trace) = group.held() {
-            // Whoever comes after a crash must find it, so it is written down
-            // before it runs.
-            scope.record(trace).await?;
-            let released = group.release().await;
-            released.map_err(|error| refused(launch, &error))?;
-        }
+        // Looked at before it runs: a fork bomb would leave us no turn to see to that.
         let number = place.meter.add(group.view());
         place.watcher.watch(&place.meter, number);
+        if let Err(failure) = let_go(&mut group, launch, scope).await {
+            place.meter.forget(number);
+            return Err(failure);
+        }
         let (to_stdout, stdout) = channel(launch.stdout);
         let (to_stderr, stderr) = channel(launch.stderr);
         let pump = pump(pipes, launch, scope.clone(), to_stdout, to_stderr);
@@ -406,6 +404,17 @@ impl Child {
             .output()
             .write(OutputStream::Log, format!("warn: {line}").as_bytes());
     }
+}
+
+/// Lets what was held before its first instruction run. Whoever comes after a crash
+/// must find it, so it is written down before.
+async fn let_go(group: &mut Group, launch: &Launch, scope: &RunScope) -> Result<(), Failure> {
+    if let Some(trace) = group.held() {
+        scope.record(trace).await?;
+        let released = group.release().await;
+        released.map_err(|error| refused(launch, &error))?;
+    }
+    Ok(())
 }
 
 impl Drop for Child {
