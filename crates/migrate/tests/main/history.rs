@@ -150,6 +150,8 @@ fn dates_that_are_missing_or_mixed_up_are_told() {
     assert_eq!(endless.execution.end_time, Some(at("2025-09-02T08:00:02Z")));
     let only_end = convert(json!({ "start_time": null })).unwrap();
     assert_eq!(only_end.execution.start_time, at("2025-09-02T08:00:00Z"));
+    let infinite = convert(json!({ "duration_seconds": "Infinity" })).unwrap();
+    assert_eq!(infinite.execution.duration_seconds, Some(3.3));
     let nothing =
         convert(json!({ "end_time": null, "duration_seconds": null, "status": "running" }))
             .unwrap();
