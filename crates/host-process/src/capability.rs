@@ -17,7 +17,7 @@ use crate::spawn::Place;
 use crate::system::{self, Containment};
 use crate::tools::{Found, Tools};
 use crate::usage::Usage;
-use crate::watcher::Watcher;
+use crate::watcher::Watchers;
 
 /// What is granted to processes.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +38,7 @@ pub struct ProcessCapability {
     config: Arc<ProcessConfig>,
     containment: Arc<Containment>,
     folders: Arc<Folders>,
-    watcher: Arc<Watcher>,
+    watchers: Arc<Watchers>,
 }
 
 impl ProcessCapability {
@@ -62,7 +62,7 @@ impl ProcessCapability {
             folders: Arc::new(Folders::below(config.scratch_root.clone())),
             config: Arc::new(config),
             containment: Arc::new(containment),
-            watcher: Arc::default(),
+            watchers: Arc::default(),
         }
     }
 
@@ -89,7 +89,7 @@ impl ProcessCapability {
     /// Where a run that has this scope starts processes.
     #[must_use]
     pub fn place(&self, scope: &RunScope) -> Place {
-        Place::new(scope, &self.containment, &self.watcher)
+        Place::new(scope, &self.containment, &self.watchers)
     }
 }
 

@@ -18,6 +18,17 @@ pub(crate) struct Meter {
     left: OnceLock<String>,
 }
 
+/// What a sample tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// All there is now.
+    Now,
+    /// Processor time alone.
+    CpuTime,
+    /// All there is to be known, for ever.
+    End,
+}
+
 /// One process with its descendants.
 #[derive(Debug)]
 struct Counted {
@@ -70,8 +81,23 @@ impl Meter {
             view.kill();
         } else {
             let sample = view.sample(self.caps.processes);
-            self.note(child, sample, false);
+            self.note(child, sample, Told::Now);
         }
+        true
+    }
+
+    /// Looks once at processor time that [`Meter::look`] can't see; it may wait
+    /// for some program to start. False when there is nothing more to see.
+    pub(crate) fn look_at_ended(&self, child: usize) -> bool {
+        let view = self.view(child).filter(|_| self.passed.get().is_none());
+        let Some(view) = view else {
+            return false;
+        };
+        let sample = Sample {
+            cpu_time: view.cpu_time_with_ended(self.caps.processes),
+            ..Sample::default()
+        };
+        self.note(child, sample, Told::CpuTime);
         true
     }
 
@@ -101,7 +127,7 @@ impl Meter {
                 refused,
                 ..Sample::default()
             },
-            true,
+            Told::End,
         );
         usage
     }
@@ -125,13 +151,22 @@ impl Meter {
     /// Takes a sample in, and ends the run's processes when together they use
     /// more than they may. What was seen of a process counts no more once it is
     /// known what it used in the end.
-    fn note(&self, child: usize, sample: Sample, in_the_end: bool) {
+    fn note(&self, child: usize, sample: Sample, told: Told) {
         let mut children = self.lock();
         if let Some(counted) = children.get_mut(child)
-            && (in_the_end || counted.view.is_some())
+            && (told == Told::End || counted.view.is_some())
         {
-            counted.last = sample;
-            counted.peak = highest(counted.peak, sample);
+            // Of processor time each look sees a part, and none is given back.
+            let cpu_time = counted.last.cpu_time.max(sample.cpu_time);
+            counted.last = match told {
+                Told::Now => Sample { cpu_time, ..sample },
+                Told::CpuTime => Sample {
+                    cpu_time,
+                    ..counted.last
+                },
+                Told::End => sample,
+            };
+            counted.peak = highest(counted.peak, counted.last);
         }
         let together = children.iter().map(|one| one.last).fold(sample.none(), sum);
         let Some(passed) = self.caps.passed(&together) else {
@@ -245,8 +280,23 @@ mod tests {
             memory: 11,
             ..Sample::default()
         };
-        meter.note(child, late, false);
+        meter.note(child, late, Told::Now);
         assert_eq!(meter.passed(), None);
         assert_eq!(meter.lock()[child].last.cpu_time, used.cpu_time);
+    }
+
+    #[test]
+    fn processor_time_that_only_one_look_sees_stays_known() {
+        let meter = Meter::new(Caps::default());
+        let child = meter.add(View::of_nothing());
+        let seen = |cpu_time, memory| Sample {
+            cpu_time: Duration::from_secs(cpu_time),
+            memory,
+            ..Sample::default()
+        };
+        meter.note(child, seen(1, 10), Told::Now);
+        meter.note(child, seen(3, 0), Told::CpuTime);
+        meter.note(child, seen(2, 20), Told::Now);
+        assert_eq!(meter.lock()[child].last, seen(3, 20));
     }
 }

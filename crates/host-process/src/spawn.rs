@@ -21,9 +21,9 @@ use crate::identity::Identity;
 use crate::meter::{self, Meter};
 use crate::program::Program;
 use crate::refusal::{check, refused};
-use crate::system::{Containment, Group, Pipes, Seat};
+use crate::system::{Containment, Group, Pipes, Seat, View};
 use crate::usage::Usage;
-use crate::watcher::Watcher;
+use crate::watcher::Watchers;
 
 /// How much is read at once, at most, and at first: most programs write little.
 const PIECE: usize = 64 << 10;
@@ -173,24 +173,22 @@ impl Child {
         }
         // Before there is anything to look at: what fills the machine leaves no
         // room for a thread.
-        place.watcher.start().map_err(|error| {
-            let message = format!("the thread that looks at processes can't be started: {error}");
-            unavailable(codes::SPAWN_FAILED, message)
-        })?;
+        place.ready_to_watch()?;
         let seat = Seat {
             execution: &place.execution,
             number: place.next_number(),
             caps: place.meter.caps(),
         };
-        let started = place.containment.start(launch, &seat);
-        let (mut group, pipes) = started.map_err(|error| refused(launch, &error))?;
         // Looked at before it runs: a fork bomb would leave us no turn to see to that.
-        let number = place.meter.add(group.view());
-        place.watcher.watch(&place.meter, number);
-        if let Err(failure) = let_go(&mut group, launch, scope).await {
-            place.meter.forget(number);
-            return Err(failure);
-        }
+        let mut watched = Watching {
+            meter: &place.meter,
+            number: None,
+        };
+        let watch = |view| watched.number = Some(place.watch(view));
+        let started = place.containment.start(launch, &seat, watch);
+        let (mut group, pipes) = started.map_err(|error| refused(launch, &error))?;
+        let_go(&mut group, launch, scope).await?;
+        let number = watched.goes_on();
         let (to_stdout, stdout) = channel(launch.stdout);
         let (to_stderr, stderr) = channel(launch.stderr);
         let pump = pump(pipes, launch, scope.clone(), to_stdout, to_stderr);
@@ -406,6 +404,27 @@ impl Child {
     }
 }
 
+/// A process that is looked at, until it is known that it did not start.
+struct Watching<'a> {
+    meter: &'a Meter,
+    number: Option<usize>,
+}
+
+impl Watching<'_> {
+    /// It runs.
+    fn goes_on(mut self) -> usize {
+        self.number.take().unwrap_or(usize::MAX)
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.meter.forget(number);
+        }
+    }
+}
+
 /// Lets what was held before its first instruction run. Whoever comes after a crash
 /// must find it, so it is written down before.
 async fn let_go(group: &mut Group, launch: &Launch, scope: &RunScope) -> Result<(), Failure> {
@@ -431,7 +450,10 @@ pub struct Place {
     pub(crate) scope: RunScope,
     pub(crate) containment: Arc<Containment>,
     pub(crate) meter: Arc<Meter>,
-    watcher: Arc<Watcher>,
+    watchers: Arc<Watchers>,
+    /// Whether processor time of those that ended is bounded, and to be looked
+    /// for by somebody who may wait.
+    looks_at_ended: bool,
     execution: String,
     started: AtomicU32,
 }
@@ -440,17 +462,35 @@ impl Place {
     pub(crate) fn new(
         scope: &RunScope,
         containment: &Arc<Containment>,
-        watcher: &Arc<Watcher>,
+        watchers: &Arc<Watchers>,
     ) -> Self {
+        let caps = meter::caps(scope.limits());
         let execution = scope.attribute("execution-id").map(str::to_owned);
         Self {
             scope: scope.clone(),
             containment: Arc::clone(containment),
-            meter: Arc::new(Meter::new(meter::caps(scope.limits()))),
-            watcher: Arc::clone(watcher),
+            meter: Arc::new(Meter::new(caps)),
+            watchers: Arc::clone(watchers),
+            looks_at_ended: caps.cpu_time.is_some() && containment.misses_ended(),
             execution: execution.unwrap_or_else(|| "unnamed".to_owned()),
             started: AtomicU32::new(0),
         }
+    }
+
+    /// Has somebody there who looks at processes.
+    fn ready_to_watch(&self) -> Result<(), Failure> {
+        self.watchers.start(self.looks_at_ended).map_err(|error| {
+            let message = format!("the thread that looks at processes can't be started: {error}");
+            unavailable(codes::SPAWN_FAILED, message)
+        })
+    }
+
+    /// Has a process looked at, and says which one of the run's it is.
+    fn watch(&self, view: View) -> usize {
+        let number = self.meter.add(view);
+        let also_ended = self.looks_at_ended;
+        self.watchers.watch(&self.meter, number, also_ended);
+        number
     }
 
     fn next_number(&self) -> u32 {

@@ -1,6 +1,7 @@
 //! Looks at the processes of all runs now and then, on a thread of its own that
 //! the system prefers where it lets us: a fork bomb takes every turn that
-//! others could have. Never waits for a process.
+//! others could have. That thread never waits for a process; what can't be seen
+//! without that is left to a second one.
 
 use std::collections::BinaryHeap;
 use std::io;
@@ -16,11 +17,29 @@ const OFTEN: Duration = Duration::from_millis(100);
 /// The longest pause elsewhere.
 const SELDOM: Duration = Duration::from_millis(500);
 
-/// The thread, started when it is first needed, ended with its owner.
-#[derive(Debug, Default)]
-pub(crate) struct Watcher {
+/// Those who look, for all runs.
+#[derive(Debug)]
+pub(crate) struct Watchers {
+    bounds: Watcher,
+    /// Sees how long those ran whose end others have taken.
+    ended: Watcher,
+}
+
+/// A thread, started when it is first needed, ended with its owner.
+#[derive(Debug)]
+struct Watcher {
+    task: Task,
     shared: Arc<Shared>,
     started: Mutex<bool>,
+}
+
+/// What a thread does.
+#[derive(Debug, Clone, Copy)]
+struct Task {
+    name: &'static str,
+    preferred: bool,
+    /// Looks once at a process, and says whether there is more to see.
+    look: fn(&Meter, usize) -> bool,
 }
 
 #[derive(Debug, Default)]
@@ -46,10 +65,57 @@ struct Watched {
     child: usize,
 }
 
-impl Watcher {
-    /// Has a process looked at until it ends or passes a bound. The thread was
+impl Default for Watchers {
+    fn default() -> Self {
+        Self {
+            bounds: Watcher::new(Task {
+                name: "watcher",
+                preferred: true,
+                look: Meter::look,
+            }),
+            ended: Watcher::new(Task {
+                name: "cpu-watcher",
+                preferred: false,
+                look: Meter::look_at_ended,
+            }),
+        }
+    }
+}
+
+impl Watchers {
+    /// Starts what looks at processes, the second thread only where one is not
+    /// enough. A failure is tried again by the next process.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(&self, also_ended: bool) -> io::Result<()> {
+        self.bounds.start()?;
+        if also_ended {
+            self.ended.start()?;
+        }
+        Ok(())
+    }
+
+    /// Has a process looked at until it ends or passes a bound. The threads were
     /// started before.
-    pub(crate) fn watch(&self, meter: &Arc<Meter>, child: usize) {
+    pub(crate) fn watch(&self, meter: &Arc<Meter>, child: usize, also_ended: bool) {
+        self.bounds.watch(meter, child);
+        if also_ended {
+            self.ended.watch(meter, child);
+        }
+    }
+}
+
+impl Watcher {
+    fn new(task: Task) -> Self {
+        Self {
+            task,
+            shared: Arc::default(),
+            started: Mutex::default(),
+        }
+    }
+
+    fn watch(&self, meter: &Arc<Meter>, child: usize) {
         let due = Instant::now() + FIRST_LOOK;
         let mut state = self.shared.lock();
         state.new.push(Watched {
@@ -66,16 +132,13 @@ impl Watcher {
         }
     }
 
-    /// Starts the thread, once. A failure is tried again by the next process.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub(crate) fn start(&self) -> io::Result<()> {
+    fn start(&self) -> io::Result<()> {
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         if !*started {
             let shared = Arc::clone(&self.shared);
-            let thread = std::thread::Builder::new().name("watcher".to_owned());
-            thread.spawn(move || look(&shared))?;
+            let task = self.task;
+            let thread = std::thread::Builder::new().name(task.name.to_owned());
+            thread.spawn(move || look(&shared, task))?;
             *started = true;
         }
         Ok(())
@@ -121,8 +184,10 @@ impl Shared {
 }
 
 /// The whole life of the thread.
-fn look(shared: &Shared) {
-    crate::system::prefer_this_thread();
+fn look(shared: &Shared, task: Task) {
+    if task.preferred {
+        crate::system::prefer_this_thread();
+    }
     let mut due = BinaryHeap::new();
     while shared.next(&mut due) {
         let Some(mut watched) = due.pop() else {
@@ -131,7 +196,7 @@ fn look(shared: &Shared) {
         let Some(meter) = watched.meter.upgrade() else {
             continue;
         };
-        if meter.look(watched.child) {
+        if (task.look)(&meter, watched.child) {
             let tight = meter.caps().are_tight();
             let longest = if tight { OFTEN } else { SELDOM };
             watched.pause = (watched.pause * 3 / 2).min(longest);
@@ -183,15 +248,15 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_ends_with_its_owner() {
-        let watcher = Watcher::default();
+    fn the_threads_end_with_their_owner() {
+        let watchers = Watchers::default();
         let meter = Arc::new(Meter::new(Caps::default()));
-        assert!(watcher.start().is_ok());
-        watcher.watch(&meter, 0);
-        let shared = Arc::downgrade(&watcher.shared);
-        drop(watcher);
+        assert!(watchers.start(true).is_ok());
+        watchers.watch(&meter, 0, true);
+        let shared = [&watchers.bounds, &watchers.ended].map(|one| Arc::downgrade(&one.shared));
+        drop(watchers);
         let deadline = Instant::now() + Duration::from_secs(20);
-        while shared.strong_count() > 0 {
+        while shared.iter().any(|one| one.strong_count() > 0) {
             assert!(Instant::now() < deadline, "it goes on");
             std::thread::yield_now();
         }

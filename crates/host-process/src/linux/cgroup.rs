@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::proc::{self, Process};
+use super::stat::Stat;
 use crate::usage::{Cap, Caps, Sample};
 
 /// Controllers that are asked for where the system has them to give.
@@ -93,12 +94,13 @@ impl Root {
             made = ready();
         }
         made?;
-        let own = Process::read(std::process::id().cast_signed())
-            .ok_or("this process can't be seen in /proc")?;
+        let own = std::process::id();
+        let seen = Stat::look(own.cast_signed()).ok().flatten();
+        let start = seen.ok_or("this process can't be seen in /proc")?.start;
         let controllers = read(&folder.join(CONTROLLERS));
         Ok(Self {
             folder,
-            owner: format!("{}-{}", own.pid, own.start),
+            owner: format!("{own}-{start}"),
             counted: controllers.map_or(Counted::ALL, |given| Counted::of(&given)),
         })
     }
@@ -224,8 +226,8 @@ fn lives(owner: &str) -> bool {
     let parts = owner.split_once('-');
     let parts = parts.and_then(|(pid, start)| Some((pid.parse().ok()?, start.parse().ok()?)));
     parts.is_some_and(|(pid, start): (i32, u64)| {
-        match Process::look(pid) {
-            Ok(found) => found.is_some_and(|process| process.alive && process.start == start),
+        match Stat::look(pid) {
+            Ok(found) => found.is_some_and(|stat| stat.alive && stat.start == start),
             // Who knows? Then nobody ends what is its own.
             Err(_) => true,
         }
@@ -440,12 +442,12 @@ impl Cgroup {
                 .sum(),
         };
         let alone = match pids[..] {
-            [only] => proc::peak_memory(only),
-            _ => None,
+            [only] => Process::read(only).map_or(0, |process| process.peak_memory),
+            _ => 0,
         };
         Sample {
             cpu_time: self.cpu_time(),
-            memory: memory.max(alone.unwrap_or(0)),
+            memory: memory.max(alone),
             processes,
             refused: self.refused(),
         }

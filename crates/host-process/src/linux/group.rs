@@ -9,7 +9,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::NotStarted;
 use super::cgroup::Cgroup;
-use super::proc::{self, Process};
+use super::proc;
 use super::shim::{Shim, Words};
 use super::wait::{self, Ended};
 use crate::spawn::Exit;
@@ -77,12 +77,12 @@ pub(crate) struct View(Seen);
 #[derive(Debug, Clone)]
 enum Seen {
     Cgroup(Arc<Cgroup>),
-    Shim(Process),
+    /// By its number.
+    Shim(i32),
 }
 
 impl Group {
-    pub(super) fn in_cgroup(leader: Leader, cgroup: Cgroup) -> Self {
-        let cgroup = Arc::new(cgroup);
+    pub(super) const fn in_cgroup(leader: Leader, cgroup: Arc<Cgroup>) -> Self {
         Self(Kind::Cgroup { leader, cgroup })
     }
 
@@ -94,7 +94,7 @@ impl Group {
     pub(crate) fn held(&self) -> Option<String> {
         match &self.0 {
             Kind::Cgroup { .. } => None,
-            Kind::Shim(shim) => Some(super::trace_of(&shim.process)),
+            Kind::Shim(shim) => Some(super::trace_of(shim)),
         }
     }
 
@@ -104,14 +104,6 @@ impl Group {
             Kind::Cgroup { .. } => Ok(()),
             Kind::Shim(shim) => Ok(shim.release().await?),
         }
-    }
-
-    /// For whoever samples it.
-    pub(crate) fn view(&self) -> View {
-        View(match &self.0 {
-            Kind::Cgroup { cgroup, .. } => Seen::Cgroup(Arc::clone(cgroup)),
-            Kind::Shim(shim) => Seen::Shim(shim.process.clone()),
-        })
     }
 
     /// Waits until the program has ended. It is not reaped yet.
@@ -168,28 +160,42 @@ impl Group {
 }
 
 impl View {
+    pub(super) fn of_cgroup(cgroup: &Arc<Cgroup>) -> Self {
+        Self(Seen::Cgroup(Arc::clone(cgroup)))
+    }
+
+    pub(super) const fn of_shim(shim: &Shim) -> Self {
+        Self(Seen::Shim(shim.pid))
+    }
+
     /// What it uses now. Of more processes than may be, only their number.
     pub(crate) fn sample(&self, most: Option<u32>) -> Sample {
         match &self.0 {
             Seen::Cgroup(cgroup) => cgroup.sample(most),
-            Seen::Shim(shim) => super::shim::sample(shim.pid, most),
+            Seen::Shim(shim) => super::shim::sample(*shim, most),
+        }
+    }
+
+    /// Processor time with that of all whose end was taken. It may take as long
+    /// as some program needs to start.
+    pub(crate) fn cpu_time_with_ended(&self, most: Option<u32>) -> Duration {
+        match &self.0 {
+            Seen::Cgroup(cgroup) => cgroup.sample(most).cpu_time,
+            Seen::Shim(shim) => super::shim::cpu_time_with_ended(*shim, most),
         }
     }
 
     /// Looks at a process that never was.
     #[cfg(test)]
     pub(crate) fn of_nothing() -> Self {
-        Self(Seen::Shim(Process {
-            pid: i32::MAX,
-            ..Process::default()
-        }))
+        Self(Seen::Shim(i32::MAX))
     }
 
     pub(crate) fn kill(&self) {
         match &self.0 {
             Seen::Cgroup(cgroup) => cgroup.kill(),
             Seen::Shim(shim) => {
-                super::shim::kill_tree(shim.pid);
+                super::shim::kill_tree(*shim);
             }
         }
     }
@@ -259,7 +265,7 @@ async fn reap_shim(shim: &mut Shim) -> End {
 /// What a shim still holds, for a person.
 fn left_of(shim: &Shim) -> String {
     match shim.members() {
-        Ok(members) if members.is_empty() => format!("{} (its shim)", shim.process.pid),
+        Ok(members) if members.is_empty() => format!("{} (its shim)", shim.pid),
         Ok(members) => proc::names(&members),
         Err(error) => format!("whatever it started: it can't be looked at: {error}"),
     }
@@ -325,7 +331,7 @@ mod tests {
             reaped: false,
         };
         let (folder, cgroup) = ended(files, caps);
-        (folder, Group::in_cgroup(leader, cgroup))
+        (folder, Group::in_cgroup(leader, Arc::new(cgroup)))
     }
 
     #[tokio::test]
@@ -344,7 +350,7 @@ mod tests {
         assert_eq!(end.exit, Exit::Signal(9));
         assert_eq!(end.refused, Some(Cap::Memory));
         let meter = crate::meter::Meter::new(caps);
-        let child = meter.add(group.view());
+        let child = meter.add(View::of_nothing());
         meter.ended(child, end.usage, end.refused);
         assert_eq!(meter.passed(), Some(Cap::Memory));
     }

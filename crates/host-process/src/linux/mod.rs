@@ -9,12 +9,13 @@ mod group;
 mod kernel;
 mod proc;
 mod shim;
+mod stat;
 mod wait;
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -29,6 +30,7 @@ use self::entry::{Image, Limit, Parts, Plan, Stage};
 use self::group::{GONE_WITHIN, Leader};
 use self::proc::Process;
 use self::shim::Shim;
+use self::stat::Stat;
 use crate::program::Program;
 use crate::spawn::{Launch, Sink};
 use crate::usage::Caps;
@@ -158,11 +160,19 @@ impl Containment {
         }
     }
 
-    /// Starts a program, or has it wait for [`Group::release`].
+    /// Whether a sample misses the processor time of those whose end others of
+    /// their group have taken.
+    pub(crate) const fn misses_ended(&self) -> bool {
+        matches!(self, Self::Shims(_))
+    }
+
+    /// Starts a program, or has it wait for [`Group::release`]. `watch` is given
+    /// what to look at before the program's first instruction.
     pub(crate) fn start(
         &self,
         launch: &Launch,
         seat: &Seat<'_>,
+        watch: impl FnOnce(View),
     ) -> Result<(Group, Pipes), NotStarted> {
         let (pipes, ends) = streams(launch)?;
         let texts = Texts::new(launch)?;
@@ -181,12 +191,16 @@ impl Containment {
             Self::Cgroups(root) => {
                 let mut cgroup = root.make(seat.execution, seat.number)?;
                 cgroup.bound(&seat.caps);
+                let cgroup = Arc::new(cgroup);
+                watch(View::of_cgroup(&cgroup));
                 in_cgroup(cgroup, launch, parts)?
             }
             Self::Shims(_) => {
                 let file = launch.program.file().map(AsRawFd::as_raw_fd);
                 let plan = |report| Plan::new(parts(report));
-                Group::in_shim(Shim::start(ends.numbers(), file, plan)?)
+                let shim = Shim::start(ends.numbers(), file, plan)?;
+                watch(View::of_shim(&shim));
+                Group::in_shim(shim)
             }
         };
         Ok((group, pipes))
@@ -257,7 +271,12 @@ fn end_behind_shim(execution: &str, shim: &str) -> io::Result<Option<String>> {
     if boot != proc::boot()? {
         return Ok(None);
     }
-    let shim = Process::look(pid)?.filter(|process| process.alive && process.start == start);
+    let is_shim = |stat: &Stat| stat.alive && stat.start == start;
+    let shim = if Stat::look(pid)?.is_some_and(|stat| is_shim(&stat)) {
+        Process::look(pid)?
+    } else {
+        None
+    };
     // What lost its shim still has what it was given.
     let given = format!("JOBCELL_EXECUTION_ID={execution}");
     let mut strays = Vec::new();
@@ -266,9 +285,11 @@ fn end_behind_shim(execution: &str, shim: &str) -> io::Result<Option<String>> {
             strays.push(one);
         }
     }
-    strays
-        .iter()
-        .for_each(|stray| shim::signal(stray, libc::SIGKILL));
+    for stray in &strays {
+        shim::signal_if(stray.pid, libc::SIGKILL, || {
+            proc::has_variable(stray.pid, &given).unwrap_or(false)
+        });
+    }
     if let Some(shim) = &shim {
         shim::kill_tree(shim.pid);
         strays.push(shim.clone());
@@ -277,14 +298,14 @@ fn end_behind_shim(execution: &str, shim: &str) -> io::Result<Option<String>> {
 }
 
 /// A shim as a trace.
-fn trace_of(shim: &Process) -> String {
+fn trace_of(shim: &Shim) -> String {
     let boot = proc::boot().unwrap_or_default();
     format!("{BEHIND_SHIM}{} {} {boot}", shim.pid, shim.start)
 }
 
 /// Starts a program in its cgroup.
 fn in_cgroup<'a>(
-    cgroup: Cgroup,
+    cgroup: Arc<Cgroup>,
     launch: &Launch,
     parts: impl FnOnce(RawFd) -> Parts<'a>,
 ) -> Result<Group, NotStarted> {

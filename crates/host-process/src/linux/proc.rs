@@ -1,4 +1,5 @@
-//! What `/proc` knows of processes. Never signals any.
+//! What `/proc` knows of processes, read from files that never make us wait for
+//! the process that they tell of. Never signals any.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,26 +7,20 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Kernel ticks a second, as `/proc` counts processor time on every Linux.
-const TICKS: u64 = 100;
+use nix::time::clock_getcpuclockid;
+use nix::unistd::{Pid, getpgid};
 
-/// One process, as its `stat` line tells.
+/// One process, as its `status` file tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(test, derive(Default))]
 pub(super) struct Process {
     pub(super) pid: i32,
     pub(super) name: String,
     pub(super) parent: i32,
-    pub(super) group: i32,
     /// A zombie is dead: it only waits for its parent to take note.
     pub(super) alive: bool,
-    pub(super) cpu_time: Duration,
-    /// Processor time of all those whose end it has taken, and of theirs.
-    pub(super) cpu_time_of_ended: Duration,
-    /// In ticks since the machine started: with its pid, who it is.
-    pub(super) start: u64,
-    /// Resident memory in bytes.
+    /// Resident memory in bytes, and the most of it that there was.
     pub(super) memory: u64,
+    pub(super) peak_memory: u64,
 }
 
 impl Process {
@@ -36,40 +31,59 @@ impl Process {
 
     /// The same for whom "it can't be seen" is not "it is not there".
     pub(super) fn look(pid: i32) -> io::Result<Option<Self>> {
-        match fs::read(format!("/proc/{pid}/stat")) {
-            Ok(stat) => Ok(Self::parse(&stat)),
+        match fs::read(format!("/proc/{pid}/status")) {
+            Ok(status) => Ok(Self::parse(pid, &status)),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn parse(stat: &[u8]) -> Option<Self> {
-        let stat = String::from_utf8_lossy(stat);
-        let (pid, rest) = stat.split_once(" (")?;
-        // The name may hold anything, parentheses too.
-        let (name, rest) = rest.rsplit_once(')')?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    fn parse(pid: i32, status: &[u8]) -> Option<Self> {
+        let status = String::from_utf8_lossy(status);
+        let lines = status.lines().filter_map(|line| line.split_once(':'));
+        let mut name = None;
+        let mut state = None;
+        let mut parent = None;
+        let (mut memory, mut peak_memory) = (0, 0);
+        for (key, value) in lines {
+            let value = value.trim();
+            match key {
+                "Name" => name = Some(value.to_owned()),
+                "State" => state = value.chars().next(),
+                "PPid" => parent = value.parse().ok(),
+                // The dead have none.
+                "VmHWM" => peak_memory = bytes(value)?,
+                "VmRSS" => memory = bytes(value)?,
+                _ => {}
+            }
+        }
         Some(Self {
-            pid: pid.parse().ok()?,
-            name: name.to_owned(),
-            parent: fields.get(1)?.parse().ok()?,
-            group: fields.get(2)?.parse().ok()?,
-            alive: !matches!(fields.first(), Some(&("Z" | "X")) | None),
-            cpu_time: ticks(number(11)? + number(12)?),
-            cpu_time_of_ended: ticks(number(13)? + number(14)?),
-            start: number(19)?,
-            memory: number(21)? * page_size(),
+            pid,
+            name: name?,
+            parent: parent?,
+            alive: !matches!(state?, 'Z' | 'X'),
+            memory,
+            peak_memory,
         })
+    }
+
+    /// Processor time that it has used itself, also once it is dead.
+    pub(super) fn cpu_time(&self) -> Duration {
+        let clock = clock_getcpuclockid(Pid::from_raw(self.pid));
+        let now = clock.and_then(nix::time::ClockId::now);
+        now.map(Duration::from).unwrap_or_default()
     }
 }
 
-fn ticks(count: u64) -> Duration {
-    Duration::from_millis(count * 1000 / TICKS)
+/// As `status` gives it: `12 kB`.
+fn bytes(value: &str) -> Option<u64> {
+    let kibibytes: u64 = value.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(kibibytes << 10)
 }
 
-fn page_size() -> u64 {
-    rustix::param::page_size() as u64
+/// The process group of a process.
+pub(super) fn group(pid: i32) -> Option<i32> {
+    getpgid(Some(Pid::from_raw(pid))).ok().map(Pid::as_raw)
 }
 
 /// Whether what could not be read is there no more. Anything else, such as too
@@ -93,13 +107,12 @@ pub(super) fn all() -> io::Result<Vec<Process>> {
     Ok(all)
 }
 
-/// The first children of a process, without a look at any other.
-pub(super) fn children(parent: i32, most: usize) -> Vec<Process> {
+/// The first children of a process with one thread, without a look at any.
+pub(super) fn children(parent: i32, most: usize) -> Vec<i32> {
     let list = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
     let list = list.unwrap_or_default();
     let pids = list.split_ascii_whitespace().take(most);
-    pids.filter_map(|pid| Process::read(pid.parse().ok()?))
-        .collect()
+    pids.filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// All that descend from a process, without itself. One that is born or dies
@@ -185,16 +198,6 @@ fn by_looking_at_all(root: i32) -> io::Result<Vec<Process>> {
     Ok(found)
 }
 
-/// The largest resident memory that a process has had, in bytes.
-pub(super) fn peak_memory(pid: i32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
-    Some(kibibytes << 10)
-}
-
 /// Whether a process was given a variable of this value.
 ///
 /// # Errors
@@ -246,24 +249,29 @@ mod tests {
 
     #[test]
     fn a_process_is_read_whatever_its_name() {
-        let rest = "S 7 9 9 0 -1 0 0 0 0 0 150 50 70 30 20 0 1 0 4711 0 3";
-        let stat = format!("12 (a) Z 1 (b)) {rest}");
-        let process = Process::parse(stat.as_bytes()).unwrap();
-        assert_eq!((process.pid, process.parent, process.start), (12, 7, 4711));
-        assert_eq!(process.name, "a) Z 1 (b)");
-        assert_eq!(process.cpu_time, Duration::from_secs(2));
-        assert_eq!(process.cpu_time_of_ended, Duration::from_secs(1));
-        assert!(process.alive && process.group == 9);
-        let dead = stat.replace(") S", ") Z");
-        assert!(!Process::parse(dead.as_bytes()).unwrap().alive);
-        assert!(Process::parse(b"").is_none());
+        let status = "Name:\tState: Z\nUmask:\t0022\nState:\tS (sleeping)\nPPid:\t7\n\
+            VmHWM:\t     300 kB\nVmRSS:\t     200 kB\nThreads:\t1\n";
+        let process = Process::parse(12, status.as_bytes()).unwrap();
+        assert_eq!((process.pid, process.parent), (12, 7));
+        assert_eq!(process.name, "State: Z");
+        assert_eq!(
+            (process.memory, process.peak_memory),
+            (200 << 10, 300 << 10)
+        );
+        assert!(process.alive);
+        let dead = "Name:\tx\nState:\tZ (zombie)\nPPid:\t7\n";
+        let dead = Process::parse(12, dead.as_bytes()).unwrap();
+        assert!(!dead.alive && dead.memory == 0);
+        assert!(Process::parse(12, b"").is_none());
     }
 
     #[test]
     fn this_process_is_there_with_its_memory() {
         let own = Process::read(std::process::id().cast_signed()).unwrap();
         assert!(own.alive && own.memory > 100_000);
-        assert!(peak_memory(own.pid).unwrap() >= own.memory / 2);
+        assert!(own.peak_memory >= own.memory / 2);
+        assert_eq!(group(own.pid), Some(nix::unistd::getpgrp().as_raw()));
+        assert!(own.cpu_time() > Duration::ZERO);
         for look in [descendants, by_looking_at_all] {
             let found: Vec<i32> = look(own.parent)
                 .unwrap()

@@ -18,6 +18,7 @@ use tokio::io::unix::AsyncFd;
 use super::clone3::{self, Memory};
 use super::entry::{self, Plan, Stage};
 use super::proc::{self, Process};
+use super::stat::Stat;
 use super::wait::{self, Ended};
 use crate::spawn::Exit;
 use crate::usage::{Sample, Usage};
@@ -39,7 +40,9 @@ struct ShimPlan<'a> {
 
 /// A shim, on our side.
 pub(super) struct Shim {
-    pub(super) process: Process,
+    pub(super) pid: i32,
+    /// When it began: see [`Stat`].
+    pub(super) start: u64,
     /// Becomes readable when all of it has ended.
     pub(super) handle: AsyncFd<OwnedFd>,
     /// Becomes readable when the program has ended.
@@ -112,9 +115,10 @@ impl Shim {
         // it is here, and makes system calls only.
         let started = unsafe { clone3::start(live, plan, Memory::Copied, None)? };
         let clone3::Started { newborn, handle } = started;
-        let process = Process::look(newborn.pid())?;
+        let stat = Stat::look(newborn.pid())?;
         let shim = Self {
-            process: process.ok_or_else(|| io::Error::other("it is gone"))?,
+            pid: newborn.pid(),
+            start: stat.ok_or_else(|| io::Error::other("it is gone"))?.start,
             handle: wait::watch(handle)?,
             status: wait::watch_pipe(status.into())?,
             gate: Some(release),
@@ -172,7 +176,7 @@ impl Shim {
 
     /// What it holds that is alive.
     pub(super) fn members(&self) -> io::Result<Vec<Process>> {
-        members(self.process.pid)
+        members(self.pid)
     }
 
     pub(super) fn terminate(&self) {
@@ -185,7 +189,7 @@ impl Shim {
     /// Kills all that it holds, and has it take note of that: it may have been
     /// stopped. Gives whether nothing was left to be killed.
     pub(super) fn kill(&self) -> bool {
-        let holds_nothing = kill_tree(self.process.pid);
+        let holds_nothing = kill_tree(self.pid);
         self.signal_itself(rustix::process::Signal::CONT);
         holds_nothing
     }
@@ -204,7 +208,7 @@ impl Shim {
     /// Takes note of its end.
     pub(super) fn reap(&mut self) -> bool {
         if self.ended.is_none() {
-            self.ended = wait::take(self.process.pid, false);
+            self.ended = wait::take(self.pid, false);
         }
         self.ended.is_some()
     }
@@ -236,10 +240,7 @@ impl Drop for Shim {
             self.kill();
             std::thread::sleep(Duration::from_millis(1));
         }
-        tracing::warn!(
-            shim = self.process.pid,
-            "processes of a run can't be killed"
-        );
+        tracing::warn!(shim = self.pid, "processes of a run can't be killed");
     }
 }
 
@@ -249,32 +250,44 @@ fn members(shim: i32) -> io::Result<Vec<Process>> {
     Ok(members)
 }
 
-/// What all that a shim holds uses now.
+/// What all that a shim holds uses now, but for processor time of those whose
+/// end others of it have taken: see [`cpu_time_with_ended`].
 pub(super) fn sample(shim: i32, most: Option<u32>) -> Sample {
     let most = most.and_then(|most| usize::try_from(most).ok());
-    // From parent to child: one that ends meanwhile is missed now rather than
-    // counted twice, as itself and by whoever takes its end.
-    let taken = Process::read(shim).map(|shim| shim.cpu_time_of_ended);
+    // A shim never becomes another program. From parent to child: one that ends
+    // meanwhile is missed now rather than counted twice, as itself and by
+    // whoever takes its end.
+    let taken = Stat::look(shim).ok().flatten();
     // What can't be looked at now is looked at next time.
     let found = proc::descendants_up_to(shim, most.unwrap_or(usize::MAX));
     let mut members = found.unwrap_or_default();
     // Of the dead as well: nobody has taken their time yet.
-    let used = members
-        .iter()
-        .map(|process| process.cpu_time + process.cpu_time_of_ended);
-    let cpu_time = used.sum::<Duration>() + taken.unwrap_or_default();
+    let used: Duration = members.iter().map(Process::cpu_time).sum();
     members.retain(|process| process.alive);
     let alone = match &members[..] {
-        [only] => proc::peak_memory(only.pid),
-        _ => None,
+        [only] => only.peak_memory,
+        _ => 0,
     };
     let memory: u64 = members.iter().map(|process| process.memory).sum();
     Sample {
-        cpu_time,
-        memory: memory.max(alone.unwrap_or(0)),
+        cpu_time: used + taken.map_or(Duration::ZERO, |shim| shim.cpu_time_of_ended),
+        memory: memory.max(alone),
         processes: u32::try_from(members.len()).unwrap_or(u32::MAX),
         refused: None,
     }
+}
+
+/// Processor time of all that a shim holds and held. It may take as long as
+/// [`Stat::look`], so it is not for whoever has to end what is too much.
+pub(super) fn cpu_time_with_ended(shim: i32, most: Option<u32>) -> Duration {
+    let most = most.and_then(|most| usize::try_from(most).ok());
+    let time_of = |pid| Stat::look(pid).ok().flatten();
+    let taken = time_of(shim).map(|shim| shim.cpu_time_of_ended);
+    let found = proc::descendants_up_to(shim, most.unwrap_or(usize::MAX));
+    let members = found.unwrap_or_default();
+    let stats = members.iter().filter_map(|process| time_of(process.pid));
+    let used = stats.map(|stat| stat.cpu_time + stat.cpu_time_of_ended);
+    used.sum::<Duration>() + taken.unwrap_or_default()
 }
 
 /// Kills all that descends from a process, but not itself. Whole groups at
@@ -284,6 +297,7 @@ pub(super) fn kill_tree(root: i32) -> bool {
     // Looking at every process of the machine takes long enough for a bomb to
     // fill it, so what is known at once comes first.
     kill_groups(root, &proc::children(root, FIRST));
+    let mut killed = BTreeSet::new();
     for _ in 0..ROUNDS {
         // Where it can't be looked, nobody takes it for done: whoever waits for
         // the end comes back.
@@ -293,9 +307,18 @@ pub(super) fn kill_tree(root: i32) -> bool {
         if members.is_empty() {
             return true;
         }
-        kill_groups(root, &members);
+        let pids: Vec<i32> = members.iter().map(|process| process.pid).collect();
+        kill_groups(root, &pids);
+        let before = killed.len();
         for process in &members {
-            signal(process, libc::SIGKILL);
+            if !killed.contains(&process.pid) && signal(process, libc::SIGKILL) {
+                killed.insert(process.pid);
+            }
+        }
+        if killed.len() == before {
+            // What was killed makes no more, and needs the processor to end
+            // more than we do.
+            return false;
         }
     }
     false
@@ -303,8 +326,8 @@ pub(super) fn kill_tree(root: i32) -> bool {
 
 /// Kills the groups of these processes. A session began with the program, so
 /// that no group of its tree holds anybody else.
-fn kill_groups(root: i32, members: &[Process]) {
-    let groups: BTreeSet<i32> = members.iter().map(|process| process.group).collect();
+fn kill_groups(root: i32, members: &[i32]) {
+    let groups: BTreeSet<i32> = members.iter().filter_map(|pid| proc::group(*pid)).collect();
     for group in groups {
         if group > 1 && group != root {
             // One that is empty by now needs no signal.
@@ -313,21 +336,28 @@ fn kill_groups(root: i32, members: &[Process]) {
     }
 }
 
-/// Signals a process if it is still the one that was seen.
-pub(super) fn signal(process: &Process, signal: c_int) {
-    let Some(pid) = rustix::process::Pid::from_raw(process.pid) else {
-        return;
+/// Signals a process if it is still the one that was seen; gives whether.
+fn signal(process: &Process, signal: c_int) -> bool {
+    // Another one of this number would have to have the same parent, too.
+    signal_if(process.pid, signal, || {
+        Process::read(process.pid).is_some_and(|now| now.parent == process.parent)
+    })
+}
+
+/// Signals a process if it is the one that is meant; gives whether.
+pub(super) fn signal_if(pid: i32, signal: c_int, is_meant: impl FnOnce() -> bool) -> bool {
+    let (Some(pid), Some(signal)) = (
+        rustix::process::Pid::from_raw(pid),
+        rustix::process::Signal::from_named_raw(signal),
+    ) else {
+        return false;
     };
     // Behind a handle its number can't become somebody else's meanwhile.
     let Ok(handle) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else {
-        return;
+        return false;
     };
-    if Process::read(process.pid).is_some_and(|now| now.start == process.start)
-        && let Some(signal) = rustix::process::Signal::from_named_raw(signal)
-    {
-        // One that has ended by now needs no signal.
-        rustix::process::pidfd_send_signal(&handle, signal).ok();
-    }
+    // One that has ended by now needs no signal.
+    is_meant() && rustix::process::pidfd_send_signal(&handle, signal).is_ok()
 }
 
 /// The whole life of a shim.

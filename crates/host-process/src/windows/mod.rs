@@ -112,14 +112,22 @@ impl Containment {
         None
     }
 
-    /// Starts a program in a job object, before its first instruction.
+    /// Job objects know what all of theirs used.
+    pub(crate) const fn misses_ended(&self) -> bool {
+        false
+    }
+
+    /// Starts a program in a job object, before its first instruction. `watch`
+    /// is given what to look at before that, too.
     pub(crate) fn start(
         &self,
         launch: &Launch,
         seat: &Seat<'_>,
+        watch: impl FnOnce(View),
     ) -> Result<(Group, Pipes), NotStarted> {
         let failed = |stage| move |error| NotStarted { stage, error };
-        let job = Job::new(seat.caps).map_err(failed(Failed::Limits))?;
+        let job = Arc::new(Job::new(seat.caps).map_err(failed(Failed::Limits))?);
+        watch(View(Arc::clone(&job)));
         let mut child = command(launch).spawn().map_err(failed(Failed::Program))?;
         let process = child.raw_handle().zip(child.id());
         let held = match process {
@@ -133,12 +141,7 @@ impl Containment {
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
         };
-        let group = Group {
-            child,
-            job: Arc::new(job),
-            ended,
-        };
-        Ok((group, pipes))
+        Ok((Group { child, job, ended }, pipes))
     }
 
     /// A crash left nothing.
@@ -226,11 +229,6 @@ impl Group {
         Ok(())
     }
 
-    /// For whoever samples it.
-    pub(crate) fn view(&self) -> View {
-        View(Arc::clone(&self.job))
-    }
-
     /// Waits until the program has ended.
     pub(crate) async fn ended(&self) {
         let mut ended = self.ended.clone();
@@ -285,6 +283,10 @@ impl Group {
 impl View {
     pub(crate) fn sample(&self, _most: Option<u32>) -> crate::usage::Sample {
         self.0.sample()
+    }
+
+    pub(crate) fn cpu_time_with_ended(&self, _most: Option<u32>) -> std::time::Duration {
+        self.0.sample().cpu_time
     }
 
     pub(crate) fn kill(&self) {

@@ -70,7 +70,8 @@ fn numbers_are_found_behind_their_keys() {
 #[test]
 fn an_owner_lives_only_as_who_it_was() {
     let own = std::process::id();
-    let start = Process::read(own.cast_signed()).map_or(0, |process| process.start);
+    let stat = Stat::look(own.cast_signed()).unwrap();
+    let start = stat.map_or(0, |stat| stat.start);
     assert!(lives(&format!("{own}-{start}")));
     assert!(!lives(&format!("{own}-{}", start + 1)));
     assert!(!lives("nobody"));
