@@ -8,6 +8,7 @@ mod host;
 mod identity;
 mod meter;
 mod program;
+mod pump;
 mod refusal;
 mod scratch;
 mod spawn;

@@ -2,34 +2,25 @@
 //! program runs.
 
 use std::ffi::OsString;
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use jobcell_model::OutputStream;
 use jobcell_plugin_host::bindings::types::Failure;
 use jobcell_plugin_host::{RunScope, codes, unavailable};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-#[cfg(windows)]
-use crate::decode::Decoder;
 use crate::identity::Identity;
 use crate::meter::{self, Meter};
 use crate::program::Program;
+use crate::pump::{PIECE, channel, pump};
 use crate::refusal::{check, refused};
-use crate::system::{Containment, Group, Pipes, Seat, View};
+use crate::system::{Containment, Group, Seat, View};
 use crate::usage::Usage;
 use crate::watcher::Watchers;
 
-/// How much is read at once, at most, and at first: most programs write little.
-const PIECE: usize = 64 << 10;
-const FIRST_PIECE: usize = 4 << 10;
-/// Pieces that wait for a plugin before the child has to.
-const WAITING_PIECES: usize = 8;
 /// How long more of a stream that goes to both is waited for, before a plugin is
 /// given a piece of it: each costs it a call, and readers have it already.
 const GATHERING: Duration = Duration::from_millis(100);
@@ -112,6 +103,8 @@ pub struct Child {
     number: usize,
     started: Instant,
     pump: Option<JoinHandle<()>>,
+    /// Told by the pump.
+    program_ended: watch::Receiver<bool>,
     stdout: Option<mpsc::Receiver<Vec<u8>>>,
     stderr: Option<mpsc::Receiver<Vec<u8>>>,
     /// What the plugin was not given yet, of each stream.
@@ -176,7 +169,6 @@ impl Child {
         place.ready_to_watch()?;
         let seat = Seat {
             execution: &place.execution,
-            number: place.next_number(),
             caps: place.meter.caps(),
         };
         // Looked at before it runs: a fork bomb would leave us no turn to see to that.
@@ -191,7 +183,10 @@ impl Child {
         let number = watched.goes_on();
         let (to_stdout, stdout) = channel(launch.stdout);
         let (to_stderr, stderr) = channel(launch.stderr);
-        let pump = pump(pipes, launch, scope.clone(), to_stdout, to_stderr);
+        let (tell, program_ended) = watch::channel(false);
+        let end = group.program_end();
+        let to = [to_stdout, to_stderr];
+        let pump = pump(pipes, launch, scope.clone(), to, end, tell);
         Ok(Self {
             scope: scope.clone(),
             group,
@@ -199,6 +194,7 @@ impl Child {
             number,
             started: Instant::now(),
             pump: Some(tokio::spawn(pump)),
+            program_ended,
             stdout,
             stderr,
             left_over: [Vec::new(), Vec::new()],
@@ -279,9 +275,9 @@ impl Child {
         if !self.last_output.noticed {
             tokio::select! {
                 biased;
-                () = self.group.ended() => {
+                () = ended(&self.program_ended, &self.group) => {
                     // What is left of the group would keep the pipe open.
-                    self.group.kill();
+                    self.group.kill_rest();
                     self.last_output.noticed = true;
                 }
                 // Before the pieces: a child that never stops writing must not
@@ -311,7 +307,7 @@ impl Child {
         self.stderr = None;
         tokio::select! {
             biased;
-            () = self.group.ended() => {
+            () = ended(&self.program_ended, &self.group) => {
                 let exit = self.conclude().await;
                 self.within_bounds(exit)
             }
@@ -436,6 +432,14 @@ async fn let_go(group: &mut Group, launch: &Launch, scope: &RunScope) -> Result<
     Ok(())
 }
 
+/// Waits until the program has ended. It is not reaped yet.
+async fn ended(told: &watch::Receiver<bool>, group: &Group) {
+    // A pump that was ended early tells nothing.
+    if told.clone().wait_for(|ended| *ended).await.is_err() {
+        group.program_end().await;
+    }
+}
+
 impl Drop for Child {
     fn drop(&mut self) {
         self.meter.forget(self.number);
@@ -455,7 +459,6 @@ pub struct Place {
     /// for by somebody who may wait.
     looks_at_ended: bool,
     execution: String,
-    started: AtomicU32,
 }
 
 impl Place {
@@ -473,7 +476,6 @@ impl Place {
             watchers: Arc::clone(watchers),
             looks_at_ended: caps.cpu_time.is_some() && containment.misses_ended(),
             execution: execution.unwrap_or_else(|| "unnamed".to_owned()),
-            started: AtomicU32::new(0),
         }
     }
 
@@ -491,94 +493,5 @@ impl Place {
         let also_ended = self.looks_at_ended;
         self.watchers.watch(&self.meter, number, also_ended);
         number
-    }
-
-    fn next_number(&self) -> u32 {
-        self.started.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-type Sender = Option<mpsc::Sender<Vec<u8>>>;
-
-fn channel(sink: Sink) -> (Sender, Option<mpsc::Receiver<Vec<u8>>>) {
-    match sink {
-        Sink::Pipe | Sink::Tee => {
-            let (sender, receiver) = mpsc::channel(WAITING_PIECES);
-            (Some(sender), Some(receiver))
-        }
-        Sink::Output | Sink::Discard => (None, None),
-    }
-}
-
-/// Moves all streams until they end. Owned by the child, ended with it; what it
-/// can't read ends the stream, which is all that there is to say.
-fn pump(
-    pipes: Pipes,
-    launch: &Launch,
-    scope: RunScope,
-    to_stdout: Sender,
-    to_stderr: Sender,
-) -> impl Future<Output = ()> + use<> {
-    let (stdout, stderr) = (launch.stdout, launch.stderr);
-    let stdin = launch.stdin.clone();
-    async move {
-        let Pipes {
-            stdin: input,
-            stdout: output,
-            stderr: errors,
-        } = pipes;
-        let feed = async {
-            if let Some(mut input) = input {
-                // A child that does not read its input is within its rights.
-                drop(input.write_all(&stdin).await);
-            }
-        };
-        tokio::join!(
-            feed,
-            drain(output, OutputStream::Stdout, stdout, &scope, to_stdout),
-            drain(errors, OutputStream::Stderr, stderr, &scope, to_stderr),
-        );
-    }
-}
-
-async fn drain(
-    pipe: Option<impl AsyncRead + Unpin>,
-    stream: OutputStream,
-    sink: Sink,
-    scope: &RunScope,
-    mut reader: Sender,
-) {
-    let Some(mut pipe) = pipe else { return };
-    let mut buffer = vec![0; FIRST_PIECE];
-    #[cfg(windows)]
-    let mut decoder = crate::system::decoder();
-    loop {
-        let length = pipe.read(&mut buffer).await.unwrap_or(0);
-        let piece = &buffer[..length];
-        #[cfg(windows)]
-        let decoded = match (length, &mut decoder) {
-            (0, decoder) => decoder.take().map(Decoder::finish).unwrap_or_default(),
-            (_, Some(decoder)) => decoder.push(piece),
-            (_, None) => piece.to_vec(),
-        };
-        #[cfg(windows)]
-        let piece = &decoded[..];
-        if length == 0 && piece.is_empty() {
-            return;
-        }
-        if matches!(sink, Sink::Output | Sink::Tee) {
-            scope.output().write(stream, piece);
-        }
-        if let Some(sender) = &reader
-            && sender.send(piece.to_vec()).await.is_err()
-        {
-            reader = None;
-        }
-        if length == 0 {
-            return;
-        }
-        if length == buffer.len() && length < PIECE {
-            buffer = vec![0; (length * 4).min(PIECE)];
-        }
     }
 }

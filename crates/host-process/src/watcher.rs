@@ -128,6 +128,7 @@ impl Watcher {
         // enough is left asleep.
         if state.sleeps_until.is_none_or(|until| until > due) {
             state.sleeps_until = Some(due);
+            drop(state);
             self.shared.changed.notify_one();
         }
     }
@@ -160,16 +161,23 @@ impl Shared {
     /// Sleeps until something is due, and takes in what is new; false at the end.
     fn next(&self, due: &mut BinaryHeap<Watched>) -> bool {
         let mut state = self.lock();
+        let mut was_idle = false;
         loop {
             due.extend(state.new.drain(..));
             if state.closed {
                 return false;
             }
+            // Whose run is over is not worth a wake-up.
+            due.retain(|watched| watched.meter.strong_count() > 0);
             let now = Instant::now();
-            let first = due.peek().map(|watched| watched.due);
+            let next = due.peek().map(|watched| watched.due);
+            // Who is idle wakes once more, so that of runs that follow each other
+            // only the first has to wake it.
+            let first = next.or_else(|| (!was_idle).then(|| now + FIRST_LOOK));
+            was_idle = next.is_none();
             state.sleeps_until = first;
             state = match first {
-                Some(first) if first <= now => return true,
+                Some(first) if first <= now && next.is_some() => return true,
                 Some(first) => {
                     let slept = self.changed.wait_timeout(state, first - now);
                     slept.unwrap_or_else(PoisonError::into_inner).0

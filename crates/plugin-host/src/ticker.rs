@@ -8,6 +8,10 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
+/// So many ticks it goes on after the last call: runs that follow each other
+/// need not wake it one by one.
+const MOST_IDLE: u32 = 10;
+
 #[derive(Default)]
 struct Shared {
     computing: AtomicUsize,
@@ -32,8 +36,9 @@ impl Ticker {
         let thread = std::thread::Builder::new()
             .name("epoch".to_owned())
             .spawn(move || {
+                let mut idle = 0;
                 loop {
-                    seen.wait_for_work();
+                    seen.wait_for_work(&mut idle);
                     if seen.ended.load(Ordering::SeqCst) {
                         return;
                     }
@@ -67,9 +72,19 @@ impl Ticker {
 }
 
 impl Shared {
-    /// Returns at once while plugins compute, else when one begins to: an idle
-    /// server, or one whose runs all wait, is to use no processor time.
-    fn wait_for_work(&self) {
+    /// Returns at once while plugins compute and a few ticks after that, else when
+    /// one begins to: an idle server, or one whose runs all wait, is to use no
+    /// processor time.
+    fn wait_for_work(&self, idle: &mut u32) {
+        if self.computing.load(Ordering::SeqCst) > 0 {
+            *idle = 0;
+            return;
+        }
+        *idle += 1;
+        if *idle <= MOST_IDLE {
+            return;
+        }
+        *idle = 0;
         // Whoever begins to compute after this store sees it and unparks; who
         // began before it is seen by the load. So no wake-up is lost.
         self.parked.store(true, Ordering::SeqCst);

@@ -1,6 +1,7 @@
 //! A program that was started, with all that descends from it. Never says
 //! which program that is.
 
+use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,7 @@ enum Kind {
 /// The first process of a cgroup, a child of ours.
 pub(super) struct Leader {
     pub(super) pid: i32,
-    pub(super) handle: AsyncFd<OwnedFd>,
+    pub(super) handle: Arc<AsyncFd<OwnedFd>>,
     /// Whether we have its end, or have given up waiting for it.
     pub(super) reaped: bool,
 }
@@ -106,13 +107,13 @@ impl Group {
         }
     }
 
-    /// Waits until the program has ended. It is not reaped yet.
-    pub(crate) async fn ended(&self) {
+    /// Is ready when the program has ended. It is not reaped yet.
+    pub(crate) fn program_end(&self) -> impl Future<Output = ()> + use<> {
         let handle = match &self.0 {
-            Kind::Cgroup { leader, .. } => &leader.handle,
-            Kind::Shim(shim) => &shim.status,
+            Kind::Cgroup { leader, .. } => Arc::clone(&leader.handle),
+            Kind::Shim(shim) => Arc::clone(&shim.status),
         };
-        readable(handle).await;
+        async move { readable(&handle).await }
     }
 
     /// Waits until nothing of it lives, so that a descendant has as long to
@@ -136,6 +137,14 @@ impl Group {
         match &self.0 {
             Kind::Cgroup { cgroup, .. } => cgroup.terminate(),
             Kind::Shim(shim) => shim.terminate(),
+        }
+    }
+
+    /// Ends what is left of it, once the program has ended.
+    pub(crate) fn kill_rest(&self) {
+        match &self.0 {
+            Kind::Cgroup { leader, cgroup } => kill_others(cgroup, leader.pid),
+            Kind::Shim(_) => self.kill(),
         }
     }
 
@@ -208,11 +217,19 @@ async fn readable(handle: &AsyncFd<OwnedFd>) {
     }
 }
 
+/// Ends what is in a cgroup but for a process that has ended: it may take a moment
+/// to leave.
+fn kill_others(cgroup: &Cgroup, ended: i32) {
+    if !cgroup.is_empty() && cgroup.holds_others(ended) {
+        cgroup.kill();
+    }
+}
+
 async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup) -> End {
     // An unkillable program is not waited for: it could be for ever.
     let gone = async {
         if !cgroup.is_empty() {
-            cgroup.kill();
+            kill_others(cgroup, leader.pid);
             let mut pause = LOOK_AGAIN;
             while !cgroup.is_empty() {
                 tokio::time::sleep(pause).await;
@@ -227,7 +244,7 @@ async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup) -> End {
     let total = cgroup.total();
     let left = (!gone).then(|| cgroup.names());
     if gone {
-        cgroup.remove();
+        cgroup.leave(&total);
     }
     end(ended, total, left)
 }
@@ -327,7 +344,7 @@ mod tests {
         let handle = rustix::process::pidfd_open(raw, flags).unwrap();
         let leader = Leader {
             pid,
-            handle: wait::watch(handle).unwrap(),
+            handle: Arc::new(wait::watch(handle).unwrap()),
             reaped: false,
         };
         let (folder, cgroup) = ended(files, caps);
@@ -345,7 +362,7 @@ mod tests {
             ("memory.events", "oom 1\noom_kill 2\n"),
         ];
         let (_folder, mut group) = group("kill -9 $$", &files, &caps);
-        group.ended().await;
+        group.program_end().await;
         let end = group.reap().await;
         assert_eq!(end.exit, Exit::Signal(9));
         assert_eq!(end.refused, Some(Cap::Memory));

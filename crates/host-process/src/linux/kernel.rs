@@ -4,8 +4,11 @@
 
 use std::ffi::{c_long, c_void};
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use super::clone3::{self, Memory};
+use super::wait;
+use crate::spawn::Exit;
 
 /// What keeps processes from being started here, in one sentence.
 #[must_use]
@@ -20,6 +23,17 @@ pub fn system_lacks() -> Option<String> {
     try_close()
         .err()
         .map(|error| lacks("`close_range` (since 5.9)", error))
+}
+
+/// Whether a process that is started in this cgroup lives. Since 6.14 Linux
+/// compares how often a cgroup was killed with how often the starter's own was,
+/// and kills who is born where that differs.
+pub(super) fn lives_in(cgroup: BorrowedFd<'_>) -> io::Result<bool> {
+    let nothing = std::ptr::null_mut();
+    // SAFETY: `leave` makes one system call.
+    let started = unsafe { clone3::start(leave, nothing, Memory::Copied, Some(cgroup))? };
+    let ended = wait::take(started.newborn.adopted(), true);
+    Ok(ended.is_some_and(|ended| ended.exit() == Exit::Code(0)))
 }
 
 fn try_clone() -> io::Result<()> {

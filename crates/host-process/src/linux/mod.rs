@@ -56,11 +56,10 @@ pub(crate) enum Containment {
     Shims(String),
 }
 
-/// Which process of which run is started.
+/// For which run a process is started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seat<'a> {
     pub(crate) execution: &'a str,
-    pub(crate) number: u32,
     pub(crate) caps: Caps,
 }
 
@@ -189,7 +188,7 @@ impl Containment {
         };
         let group = match self {
             Self::Cgroups(root) => {
-                let mut cgroup = root.make(seat.execution, seat.number)?;
+                let mut cgroup = root.take(seat.execution)?;
                 cgroup.bound(&seat.caps);
                 let cgroup = Arc::new(cgroup);
                 watch(View::of_cgroup(&cgroup));
@@ -320,7 +319,7 @@ fn in_cgroup<'a>(
     let handle = wait::watch(handle).inspect_err(|_| cgroup.end())?;
     let leader = Leader {
         pid: newborn.adopted(),
-        handle,
+        handle: Arc::new(handle),
         reaped: false,
     };
     let group = Group::in_cgroup(leader, cgroup);
@@ -471,17 +470,17 @@ fn streams(launch: &Launch) -> io::Result<(Pipes, Ends)> {
         (None, null(false)?)
     } else {
         let (read, write) = io::pipe()?;
-        (
-            Some(pipe::Sender::from_owned_fd(write.into())?),
-            read.into(),
-        )
+        rustix::io::ioctl_fionbio(&write, true)?;
+        let sender = pipe::Sender::from_owned_fd_unchecked(write.into())?;
+        (Some(sender), read.into())
     };
     let output = |sink| {
         if sink == Sink::Discard {
             return Ok((None, null(true)?));
         }
         let (read, write) = io::pipe()?;
-        let receiver = pipe::Receiver::from_owned_fd(read.into())?;
+        rustix::io::ioctl_fionbio(&read, true)?;
+        let receiver = pipe::Receiver::from_owned_fd_unchecked(read.into())?;
         io::Result::Ok((Some(receiver), OwnedFd::from(write)))
     };
     let (stdout, to_stdout) = output(launch.stdout)?;

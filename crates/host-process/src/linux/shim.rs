@@ -9,6 +9,7 @@ use std::ffi::{c_int, c_void};
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -46,7 +47,7 @@ pub(super) struct Shim {
     /// Becomes readable when all of it has ended.
     pub(super) handle: AsyncFd<OwnedFd>,
     /// Becomes readable when the program has ended.
-    pub(super) status: AsyncFd<OwnedFd>,
+    pub(super) status: Arc<AsyncFd<OwnedFd>>,
     gate: Option<io::PipeWriter>,
     report: Option<io::PipeReader>,
     words: Words,
@@ -120,7 +121,7 @@ impl Shim {
             pid: newborn.pid(),
             start: stat.ok_or_else(|| io::Error::other("it is gone"))?.start,
             handle: wait::watch(handle)?,
-            status: wait::watch_pipe(status.into())?,
+            status: Arc::new(wait::watch_pipe(status.into())?),
             gate: Some(release),
             report: Some(report),
             words: Words::default(),
@@ -182,7 +183,7 @@ impl Shim {
     pub(super) fn terminate(&self) {
         // Who can't be asked is killed after the grace period.
         for process in self.members().unwrap_or_default() {
-            signal(&process, libc::SIGTERM);
+            signal(self.pid, &process, libc::SIGTERM);
         }
     }
 
@@ -311,7 +312,7 @@ pub(super) fn kill_tree(root: i32) -> bool {
         kill_groups(root, &pids);
         let before = killed.len();
         for process in &members {
-            if !killed.contains(&process.pid) && signal(process, libc::SIGKILL) {
+            if !killed.contains(&process.pid) && signal(root, process, libc::SIGKILL) {
                 killed.insert(process.pid);
             }
         }
@@ -336,11 +337,14 @@ fn kill_groups(root: i32, members: &[i32]) {
     }
 }
 
-/// Signals a process if it is still the one that was seen; gives whether.
-fn signal(process: &Process, signal: c_int) -> bool {
-    // Another one of this number would have to have the same parent, too.
+/// Signals a process below a root if it is still the one that was seen; gives
+/// whether.
+fn signal(root: i32, process: &Process, signal: c_int) -> bool {
+    // Another one of this number would have to have the same parent, or the one
+    // that gets those whose parent has ended.
+    let parents = [process.parent, root];
     signal_if(process.pid, signal, || {
-        Process::read(process.pid).is_some_and(|now| now.parent == process.parent)
+        Process::read(process.pid).is_some_and(|now| parents.contains(&now.parent))
     })
 }
 

@@ -29,13 +29,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(crate) struct Containment;
 
-/// Which process of which run is started.
+/// For which run a process is started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seat<'a> {
     #[expect(dead_code, reason = "a job object needs no name")]
     pub(crate) execution: &'a str,
-    #[expect(dead_code, reason = "a job object needs no name")]
-    pub(crate) number: u32,
     pub(crate) caps: Caps,
 }
 
@@ -229,16 +227,18 @@ impl Group {
         Ok(())
     }
 
-    /// Waits until the program has ended.
-    pub(crate) async fn ended(&self) {
+    /// Is ready when the program has ended.
+    pub(crate) fn program_end(&self) -> impl Future<Output = ()> + use<> {
         let mut ended = self.ended.clone();
-        // Whoever tells that does so before it goes.
-        drop(ended.wait_for(|ended| *ended).await);
+        async move {
+            // Whoever tells that does so before it goes.
+            drop(ended.wait_for(|ended| *ended).await);
+        }
     }
 
     /// Waits until nothing of it lives.
     pub(crate) async fn emptied(&self) {
-        self.ended().await;
+        self.program_end().await;
         while self.job.live() > 0 {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
@@ -254,6 +254,11 @@ impl Group {
                 GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, pid);
             }
         }
+    }
+
+    /// Ends what is left of it, once the program has ended.
+    pub(crate) fn kill_rest(&self) {
+        self.kill();
     }
 
     /// Ends all of it.

@@ -193,3 +193,23 @@ async fn a_child_that_closes_its_output_or_reads_for_ever_is_no_problem(held: He
     assert!(matches!(child.wait().await, Err(Failure::Cancelled)));
 }
 }
+
+/// Where the kernel bounds by controllers, each process has a new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cgroup_that_is_empty_holds_the_next_process_and_none_is_left_in_the_end() {
+    let run = Run::new(Held::Best);
+    let by_looking = run.capability.containment().contains("no controllers");
+    run.output(&shell("exit 0")).await;
+    let first = run.cgroup_folders();
+    run.another().output(&shell("exit 0")).await;
+    assert_eq!(run.cgroup_folders(), first);
+    assert_eq!(first.len(), usize::from(by_looking));
+    // What had to be killed is not used again.
+    run.output(&shell("(setsid sleep 600 &); exit 0")).await;
+    assert!(!first.iter().any(|folder| folder.exists()));
+    run.output(&shell("exit 0")).await;
+    let last = run.cgroup_folders();
+    assert_eq!(last.len(), first.len());
+    drop(run);
+    assert!(!last.iter().any(|folder| folder.exists()));
+}

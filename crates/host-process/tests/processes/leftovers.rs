@@ -157,6 +157,46 @@ async fn runs_of_a_server_that_is_gone_end_when_another_one_starts() {
     own.kill().await;
 }
 
+/// Until version 0.1 a cgroup had its run's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn cgroups_of_earlier_versions_are_found_by_their_traces() {
+    let run = Run::new(Held::Best);
+    let Some(folder) = cgroups(&run) else { return };
+    let left = folder.join(format!("0192-other.0@{}-1", std::process::id()));
+    std::fs::create_dir(&left).unwrap();
+    let mut sleeper = Command::new("sleep")
+        .arg("600")
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::fs::write(left.join("cgroup.procs"), sleeper.id().to_string()).unwrap();
+    let trace = [format!("cgroup:{}", folder.join("0192-other").display())];
+    let ended = run.capability.end_leftovers("0192-other", &trace);
+    // Our own child is a zombie until we take note, and its cgroup empty.
+    assert_eq!(ended.await, Ok(()));
+    assert!(!sleeper.wait().unwrap().success());
+    assert!(!left.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_leads_to_its_run_alone_also_where_its_cgroup_was_anothers() {
+    let run = Run::new(Held::Best);
+    if cgroups(&run).is_none() {
+        return;
+    }
+    let script = "echo $$ > PIDS; exec sleep 600";
+    run.output(&shell("exit 0")).await;
+    let other = run.another();
+    let (mut first, first_pids) = run.start_with_pids(script, 1).await;
+    let (mut second, second_pids) = other.start_with_pids(script, 1).await;
+    let traces = run.traces();
+    let ended = run.capability.end_leftovers(&run.execution, &traces);
+    assert_eq!(ended.await, Ok(()));
+    assert!(!runs(&first_pids[0]) && runs(&second_pids[0]));
+    first.kill().await;
+    second.kill().await;
+}
+
 /// Frozen in a cgroup of version 1, a process can't even be killed.
 struct Freezer(PathBuf);
 

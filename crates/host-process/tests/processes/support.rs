@@ -1,6 +1,6 @@
 //! A run's place for real processes, held together in either way.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -88,7 +88,30 @@ impl Run {
             ..RunLimits::default()
         };
         limit(&mut limits);
-        let execution = "0192-run".to_owned();
+        Self::of(capability, "0192-run", gate, limits, root)
+    }
+
+    /// Another run of the same server.
+    pub(crate) fn another(&self) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let limits = self.scope.limits().clone();
+        Self::of(
+            self.capability.clone(),
+            "0192-another",
+            EffectGate::open(),
+            limits,
+            root,
+        )
+    }
+
+    fn of(
+        capability: ProcessCapability,
+        execution: &str,
+        gate: EffectGate,
+        limits: RunLimits,
+        root: tempfile::TempDir,
+    ) -> Self {
+        let execution = execution.to_owned();
         let facts = vec![("execution-id".to_owned(), execution.clone())];
         let journal = Arc::new(Traces::default());
         let scope = RunScope::new(facts, limits, Duration::from_secs(60), gate, None)
@@ -137,15 +160,26 @@ impl Run {
         (exit, self.scope.output().take().0.text())
     }
 
-    /// What is left of cgroups of this run.
+    /// Cgroups of this run that anything is in.
     pub(crate) fn cgroups(&self) -> usize {
+        let all = self.cgroup_folders().into_iter();
+        let populated = |folder: &PathBuf| {
+            let events = std::fs::read_to_string(folder.join("cgroup.events"));
+            events.unwrap_or_default().contains("populated 1")
+        };
+        all.filter(populated).count()
+    }
+
+    /// All that there are for runs of this test; none where the machine has none.
+    pub(crate) fn cgroup_folders(&self) -> Vec<PathBuf> {
         let said = self.capability.containment();
         let folder = said.strip_prefix("cgroups below ");
-        let folder = folder.and_then(|rest| rest.split(" (").next());
-        folder.map_or(0, |folder| {
-            let entries = std::fs::read_dir(folder).unwrap().flatten();
-            entries.filter(|entry| entry.path().is_dir()).count()
-        })
+        let Some(folder) = folder.and_then(|rest| rest.split(" (").next()) else {
+            return Vec::new();
+        };
+        let entries = std::fs::read_dir(folder).unwrap().flatten();
+        let paths = entries.map(|entry| entry.path());
+        paths.filter(|path| path.is_dir()).collect()
     }
 }
 

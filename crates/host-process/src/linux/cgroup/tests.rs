@@ -1,6 +1,10 @@
 //! Folders that look like cgroups, for what this machine's kernel can't show.
 
+use super::dir::{Counted, value};
+use super::root::{lives, own_folder};
 use super::*;
+use crate::system::kernel;
+use crate::system::stat::Stat;
 
 #[test]
 fn the_own_cgroup_is_found_where_it_is_mounted() {
@@ -25,11 +29,15 @@ fn the_own_cgroup_is_found_where_it_is_mounted() {
 /// A folder that looks like the cgroup of a process that has ended.
 pub(crate) fn ended(files: &[(&str, &str)], caps: &Caps) -> (tempfile::TempDir, Cgroup) {
     let folder = tempfile::tempdir().unwrap();
-    let always = [("cgroup.kill", ""), ("cgroup.events", "populated 0\n")];
+    let always = [
+        ("cgroup.kill", ""),
+        ("cgroup.events", "populated 0\nfrozen 0\n"),
+    ];
     for (name, text) in always.iter().chain(files) {
         fs::write(folder.path().join(name), text).unwrap();
     }
-    let mut cgroup = Cgroup::open(folder.path().to_owned()).unwrap();
+    let dir = Dir::open(folder.path().to_owned(), Counted::ALL).unwrap();
+    let mut cgroup = Cgroup::new(Arc::new(dir));
     cgroup.bound(caps);
     (folder, cgroup)
 }
@@ -59,6 +67,88 @@ fn what_the_kernel_refused_is_told_where_the_run_was_bounded_and_only_there() {
     assert_eq!(refused(&[full, few], processes), None);
     let all = ("pids.peak", "5\n");
     assert_eq!(refused(&[full, all], processes), Some(Cap::Processes));
+}
+
+#[test]
+fn what_others_have_by_now_is_neither_killed_nor_counted() {
+    let files = [("cgroup.procs", "1\n"), ("cpu.stat", "usage_usec 7000\n")];
+    let (folder, cgroup) = ended(&files, &Caps::default());
+    let pool = Arc::new(Pool::default());
+    let cgroup = Cgroup {
+        before_us: 3000,
+        pool: Arc::downgrade(&pool),
+        ..cgroup
+    };
+    let total = cgroup.total();
+    assert_eq!(total.cpu_time, Duration::from_micros(4000));
+    assert_eq!(cgroup.sample(None).processes, 1);
+    cgroup.leave(&total);
+    cgroup.kill();
+    cgroup.leave(&total);
+    let killed = fs::read_to_string(folder.path().join("cgroup.kill")).unwrap();
+    assert_eq!(
+        (killed.as_str(), cgroup.sample(None)),
+        ("", Sample::default())
+    );
+    let next = pool.take().map(|unused| unused.cpu_us);
+    assert_eq!(next, Some(7000));
+    assert!(pool.take().is_none(), "one was given");
+}
+
+#[test]
+fn what_was_killed_takes_in_nobody_again() {
+    let root = match Root::find("jobcell-test-killed") {
+        Ok(root) => root,
+        Err(reason) => return eprintln!("left out: this machine gives no cgroups ({reason})"),
+    };
+    let first = root.take("0192-run").unwrap();
+    let folder = first.dir.path().to_owned();
+    assert!(kernel::lives_in(first.handle()).unwrap());
+    first.kill();
+    let lives = kernel::lives_in(first.handle()).unwrap();
+    eprintln!("who is started in a cgroup that was killed lives: {lives}");
+    first.leave(&first.total());
+    assert!(!folder.exists());
+    let second = root.take("0192-run").unwrap();
+    assert!(kernel::lives_in(second.handle()).unwrap());
+    second.remove();
+}
+
+#[test]
+fn a_run_is_found_by_its_mark_and_by_its_name_of_earlier_versions() {
+    let root = match Root::find("jobcell-test-marks") {
+        Ok(root) => root,
+        Err(reason) => return eprintln!("left out: this machine gives no cgroups ({reason})"),
+    };
+    let [one, other] = ["0192-one", "0192-other"].map(|run| root.take(run).unwrap());
+    let named = root.folder().join("0192-one.3@1-1");
+    fs::create_dir(&named).unwrap();
+    let found = of_trace(&root.trace("0192-one")).unwrap();
+    let mut paths: Vec<_> = found.iter().map(|found| found.dir.path()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, [&named, one.dir.path()]);
+    assert!(of_trace(&root.trace("0192")).unwrap().is_empty());
+    fs::remove_dir(&named).unwrap();
+    one.remove();
+    other.remove();
+}
+
+#[test]
+fn only_what_is_like_new_is_taken_again() {
+    let pool = Pool::default();
+    let folders = ["populated 1\nfrozen 0\n", "populated 0\nfrozen 1\n"].map(|events| {
+        let (folder, cgroup) = ended(&[("cgroup.events", events)], &Caps::default());
+        let dir = Arc::clone(&cgroup.dir);
+        pool.give(Unused { dir, cpu_us: 0 });
+        folder
+    });
+    assert!(pool.take().is_none());
+    let (folder, cgroup) = ended(&[], &Caps::default());
+    fs::create_dir(folder.path().join("its-own")).unwrap();
+    let dir = Arc::clone(&cgroup.dir);
+    pool.give(Unused { dir, cpu_us: 0 });
+    assert!(pool.take().is_none());
+    drop(folders);
 }
 
 #[test]
