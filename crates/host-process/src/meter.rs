@@ -101,10 +101,14 @@ impl Meter {
         true
     }
 
-    /// Looks at it no more.
+    /// Looks at it no more: it is gone. What it ran for stays counted.
     pub(crate) fn forget(&self, child: usize) {
         if let Some(counted) = self.lock().get_mut(child) {
             counted.view = None;
+            counted.last = Sample {
+                cpu_time: counted.last.cpu_time,
+                ..Sample::default()
+            };
         }
     }
 

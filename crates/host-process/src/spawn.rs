@@ -179,6 +179,8 @@ impl Child {
         let watch = |view| watched.number = Some(place.watch(view));
         let started = place.containment.start(launch, &seat, watch);
         let (mut group, pipes) = started.map_err(|error| refused(launch, &error))?;
+        // From here on forgotten before the group is gone, should that be.
+        let watched = watched;
         let_go(&mut group, launch, scope).await?;
         let number = watched.goes_on();
         let (to_stdout, stdout) = channel(launch.stdout);

@@ -167,9 +167,12 @@ impl Shared {
             if state.closed {
                 return false;
             }
+            let now = Instant::now();
+            if due.peek().is_some_and(|watched| watched.due <= now) {
+                return true;
+            }
             // Whose run is over is not worth a wake-up.
             due.retain(|watched| watched.meter.strong_count() > 0);
-            let now = Instant::now();
             let next = due.peek().map(|watched| watched.due);
             // Who is idle wakes once more, so that of runs that follow each other
             // only the first has to wake it.
@@ -177,7 +180,6 @@ impl Shared {
             was_idle = next.is_none();
             state.sleeps_until = first;
             state = match first {
-                Some(first) if first <= now && next.is_some() => return true,
                 Some(first) => {
                     let slept = self.changed.wait_timeout(state, first - now);
                     slept.unwrap_or_else(PoisonError::into_inner).0

@@ -215,37 +215,48 @@ impl Cgroup {
     }
 
     /// Whether there is anybody in it but this process, which has ended.
-    pub(super) fn holds_others(&self, ended: i32) -> bool {
-        self.dir.pids().iter().any(|pid| *pid != ended)
+    pub(super) fn holds_others(&self, ended: i32) -> io::Result<bool> {
+        Ok(self.dir.all_pids()?.iter().any(|pid| *pid != ended))
     }
 
-    /// Lets others have it, once it is empty and this is all that was used.
-    pub(super) fn leave(&self, total: &Sample) {
-        let pool = self.pool.upgrade();
+    /// Lets others have it, once it is empty, this is all that was used, and its
+    /// program was `killed` or not.
+    pub(super) fn leave(&self, total: &Sample, killed: bool) {
+        let before = {
+            let mut state = self.state();
+            let before = *state;
+            state.over = true;
+            before
+        };
+        if before.over {
+            return;
+        }
         // What was ever killed takes in nobody: since 6.14 Linux compares how often
         // it was with how often ours was, and kills whom we start in there.
-        let Some(pool) = pool.filter(|_| !self.state().killed) else {
-            return self.remove();
-        };
-        if !self.is_over_now() {
-            let used_us = u64::try_from(total.cpu_time.as_micros()).unwrap_or(0);
-            pool.give(Unused {
-                dir: Arc::clone(&self.dir),
-                cpu_us: self.before_us + used_us,
-            });
+        match self.pool.upgrade() {
+            Some(pool) if !before.killed && !killed && self.dir.counts_nothing() => {
+                let used_us = u64::try_from(total.cpu_time.as_micros()).unwrap_or(0);
+                pool.give(Unused {
+                    dir: Arc::clone(&self.dir),
+                    cpu_us: self.before_us + used_us,
+                });
+            }
+            pool => {
+                // Whoever killed it without us may have killed all of them.
+                if let Some(pool) = pool.filter(|_| killed && !before.killed) {
+                    pool.clear();
+                }
+                self.dir.remove();
+            }
         }
     }
 
     /// Removes it, once it is empty, with what its processes made below it.
     pub(crate) fn remove(&self) {
-        if !self.is_over_now() {
+        let over = std::mem::replace(&mut self.state().over, true);
+        if !over {
             self.dir.remove();
         }
-    }
-
-    /// Gives whether it was over before.
-    fn is_over_now(&self) -> bool {
-        std::mem::replace(&mut self.state().over, true)
     }
 
     fn state(&self) -> MutexGuard<'_, Use> {

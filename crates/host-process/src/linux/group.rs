@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
@@ -20,6 +21,8 @@ use crate::usage::{Cap, Sample, Usage};
 pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 const LOOK_SELDOM: Duration = Duration::from_millis(50);
+/// From such a pause on, what is left is killed whatever it seems to be.
+const PATIENT: Duration = Duration::from_millis(8);
 /// So many looks in a row a shim may hold nothing and not end.
 const ALONE: u32 = 10;
 
@@ -34,7 +37,10 @@ pub(crate) struct End {
 }
 
 /// A program and its descendants. Dropping it kills and reaps.
-pub(crate) struct Group(Kind);
+pub(crate) struct Group {
+    kind: Kind,
+    begun: Begun,
+}
 
 enum Kind {
     Cgroup { leader: Leader, cgroup: Arc<Cgroup> },
@@ -71,9 +77,27 @@ async fn reap_later(pid: i32, handle: AsyncFd<OwnedFd>) {
     wait::take(pid, false);
 }
 
+/// Whether a new process is its program by now. Before, its memory is ours, and it
+/// starts no other.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Begun(Arc<AtomicBool>);
+
+impl Begun {
+    fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// Looks at a group without holding it.
 #[derive(Debug, Clone)]
-pub(crate) struct View(Seen);
+pub(crate) struct View {
+    seen: Seen,
+    begun: Begun,
+}
 
 #[derive(Debug, Clone)]
 enum Seen {
@@ -83,17 +107,22 @@ enum Seen {
 }
 
 impl Group {
-    pub(super) const fn in_cgroup(leader: Leader, cgroup: Arc<Cgroup>) -> Self {
-        Self(Kind::Cgroup { leader, cgroup })
+    /// One that is its program already.
+    pub(super) fn in_cgroup(leader: Leader, cgroup: Arc<Cgroup>, begun: Begun) -> Self {
+        begun.set();
+        let kind = Kind::Cgroup { leader, cgroup };
+        Self { kind, begun }
     }
 
-    pub(super) fn in_shim(shim: Shim) -> Self {
-        Self(Kind::Shim(Box::new(shim)))
+    /// One that waits for [`Group::release`].
+    pub(super) fn in_shim(shim: Shim, begun: Begun) -> Self {
+        let kind = Kind::Shim(Box::new(shim));
+        Self { kind, begun }
     }
 
     /// Who waits for [`Group::release`]: to be written down before.
     pub(crate) fn held(&self) -> Option<String> {
-        match &self.0 {
+        match &self.kind {
             Kind::Cgroup { .. } => None,
             Kind::Shim(shim) => Some(super::trace_of(shim)),
         }
@@ -101,15 +130,19 @@ impl Group {
 
     /// Lets the program start.
     pub(crate) async fn release(&mut self) -> Result<(), NotStarted> {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Cgroup { .. } => Ok(()),
-            Kind::Shim(shim) => Ok(shim.release().await?),
+            Kind::Shim(shim) => {
+                shim.release().await?;
+                self.begun.set();
+                Ok(())
+            }
         }
     }
 
     /// Is ready when the program has ended. It is not reaped yet.
     pub(crate) fn program_end(&self) -> impl Future<Output = ()> + use<> {
-        let handle = match &self.0 {
+        let handle = match &self.kind {
             Kind::Cgroup { leader, .. } => Arc::clone(&leader.handle),
             Kind::Shim(shim) => Arc::clone(&shim.status),
         };
@@ -119,7 +152,7 @@ impl Group {
     /// Waits until nothing of it lives, so that a descendant has as long to
     /// tidy up as the program.
     pub(crate) async fn emptied(&self) {
-        match &self.0 {
+        match &self.kind {
             Kind::Cgroup { leader, cgroup } => {
                 readable(&leader.handle).await;
                 let mut pause = LOOK_AGAIN;
@@ -134,7 +167,7 @@ impl Group {
 
     /// Asks all of it to end.
     pub(crate) fn terminate(&self) {
-        match &self.0 {
+        match &self.kind {
             Kind::Cgroup { cgroup, .. } => cgroup.terminate(),
             Kind::Shim(shim) => shim.terminate(),
         }
@@ -142,7 +175,7 @@ impl Group {
 
     /// Ends what is left of it, once the program has ended.
     pub(crate) fn kill_rest(&self) {
-        match &self.0 {
+        match &self.kind {
             Kind::Cgroup { leader, cgroup } => kill_others(cgroup, leader.pid),
             Kind::Shim(_) => self.kill(),
         }
@@ -150,7 +183,7 @@ impl Group {
 
     /// Ends all of it.
     pub(crate) fn kill(&self) {
-        match &self.0 {
+        match &self.kind {
             Kind::Cgroup { cgroup, .. } => cgroup.kill(),
             Kind::Shim(shim) => {
                 shim.kill();
@@ -161,7 +194,7 @@ impl Group {
     /// Takes the end of the program, ends what is left of its descendants, and
     /// returns when they are gone or can't be killed.
     pub(crate) async fn reap(&mut self) -> End {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Cgroup { leader, cgroup } => reap_cgroup(leader, cgroup).await,
             Kind::Shim(shim) => reap_shim(shim).await,
         }
@@ -169,26 +202,38 @@ impl Group {
 }
 
 impl View {
-    pub(super) fn of_cgroup(cgroup: &Arc<Cgroup>) -> Self {
-        Self(Seen::Cgroup(Arc::clone(cgroup)))
+    pub(super) fn of_cgroup(cgroup: &Arc<Cgroup>, begun: &Begun) -> Self {
+        let seen = Seen::Cgroup(Arc::clone(cgroup));
+        let begun = begun.clone();
+        Self { seen, begun }
     }
 
-    pub(super) const fn of_shim(shim: &Shim) -> Self {
-        Self(Seen::Shim(shim.pid))
+    pub(super) fn of_shim(shim: &Shim, begun: &Begun) -> Self {
+        let seen = Seen::Shim(shim.pid);
+        let begun = begun.clone();
+        Self { seen, begun }
     }
 
     /// What it uses now. Of more processes than may be, only their number.
     pub(crate) fn sample(&self, most: Option<u32>) -> Sample {
-        match &self.0 {
+        let has_begun = self.begun.is_set();
+        let sample = match &self.seen {
             Seen::Cgroup(cgroup) => cgroup.sample(most),
             Seen::Shim(shim) => super::shim::sample(*shim, most),
+        };
+        if has_begun || sample.processes > 1 {
+            return sample;
+        }
+        Sample {
+            memory: 0,
+            ..sample
         }
     }
 
     /// Processor time with that of all whose end was taken. It may take as long
     /// as some program needs to start.
     pub(crate) fn cpu_time_with_ended(&self, most: Option<u32>) -> Duration {
-        match &self.0 {
+        match &self.seen {
             Seen::Cgroup(cgroup) => cgroup.sample(most).cpu_time,
             Seen::Shim(shim) => super::shim::cpu_time_with_ended(*shim, most),
         }
@@ -197,11 +242,13 @@ impl View {
     /// Looks at a process that never was.
     #[cfg(test)]
     pub(crate) fn of_nothing() -> Self {
-        Self(Seen::Shim(i32::MAX))
+        let seen = Seen::Shim(i32::MAX);
+        let begun = Begun::default();
+        Self { seen, begun }
     }
 
     pub(crate) fn kill(&self) {
-        match &self.0 {
+        match &self.seen {
             Seen::Cgroup(cgroup) => cgroup.kill(),
             Seen::Shim(shim) => {
                 super::shim::kill_tree(*shim);
@@ -220,7 +267,8 @@ async fn readable(handle: &AsyncFd<OwnedFd>) {
 /// Ends what is in a cgroup but for a process that has ended: it may take a moment
 /// to leave.
 fn kill_others(cgroup: &Cgroup, ended: i32) {
-    if !cgroup.is_empty() && cgroup.holds_others(ended) {
+    // Where it can't be looked, nobody takes it for empty.
+    if !cgroup.is_empty() && cgroup.holds_others(ended).unwrap_or(true) {
         cgroup.kill();
     }
 }
@@ -228,15 +276,18 @@ fn kill_others(cgroup: &Cgroup, ended: i32) {
 async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup) -> End {
     // An unkillable program is not waited for: it could be for ever.
     let gone = async {
-        if !cgroup.is_empty() {
-            kill_others(cgroup, leader.pid);
-            let mut pause = LOOK_AGAIN;
-            while !cgroup.is_empty() {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LOOK_SELDOM);
+        kill_others(cgroup, leader.pid);
+        let mut pause = LOOK_AGAIN;
+        while !cgroup.is_empty() {
+            tokio::time::sleep(pause).await;
+            if pause < PATIENT {
+                kill_others(cgroup, leader.pid);
+            } else {
+                cgroup.kill();
             }
+            pause = (pause * 2).min(LOOK_SELDOM);
         }
-        // It leaves its cgroup before its end can be taken.
+        // Its end can be taken no sooner than this.
         readable(&leader.handle).await;
     };
     let gone = tokio::time::timeout(GONE_WITHIN, gone).await.is_ok();
@@ -244,7 +295,8 @@ async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup) -> End {
     let total = cgroup.total();
     let left = (!gone).then(|| cgroup.names());
     if gone {
-        cgroup.leave(&total);
+        let killed = ended.is_none_or(|ended| ended.exit() == Exit::Signal(libc::SIGKILL));
+        cgroup.leave(&total, killed);
     }
     end(ended, total, left)
 }
@@ -315,7 +367,7 @@ impl Drop for Leader {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Kind::Cgroup { leader, cgroup } = &mut self.0
+        if let Kind::Cgroup { leader, cgroup } = &mut self.kind
             && !leader.reaped
         {
             cgroup.kill();
@@ -348,7 +400,10 @@ mod tests {
             reaped: false,
         };
         let (folder, cgroup) = ended(files, caps);
-        (folder, Group::in_cgroup(leader, Arc::new(cgroup)))
+        (
+            folder,
+            Group::in_cgroup(leader, Arc::new(cgroup), Begun::default()),
+        )
     }
 
     #[tokio::test]
@@ -370,6 +425,18 @@ mod tests {
         let child = meter.add(View::of_nothing());
         meter.ended(child, end.usage, end.refused);
         assert_eq!(meter.passed(), Some(Cap::Memory));
+    }
+
+    #[test]
+    fn memory_of_what_is_no_program_yet_is_not_counted() {
+        let own = format!("{}\n", std::process::id());
+        let (_folder, cgroup) = ended(&[("cgroup.procs", &own)], &Caps::default());
+        let begun = Begun::default();
+        let view = View::of_cgroup(&Arc::new(cgroup), &begun);
+        let before = view.sample(None);
+        assert_eq!((before.processes, before.memory), (1, 0));
+        begun.set();
+        assert!(view.sample(None).memory > 0);
     }
 
     #[tokio::test]

@@ -27,7 +27,7 @@ pub use kernel::system_lacks;
 use self::cgroup::{Cgroup, Root};
 use self::clone3::Memory;
 use self::entry::{Image, Limit, Parts, Plan, Stage};
-use self::group::{GONE_WITHIN, Leader};
+use self::group::{Begun, GONE_WITHIN, Leader};
 use self::proc::Process;
 use self::shim::Shim;
 use self::stat::Stat;
@@ -186,20 +186,21 @@ impl Containment {
             identity: launch.identity.as_ref(),
             report,
         };
+        let begun = Begun::default();
         let group = match self {
             Self::Cgroups(root) => {
                 let mut cgroup = root.take(seat.execution)?;
                 cgroup.bound(&seat.caps);
                 let cgroup = Arc::new(cgroup);
-                watch(View::of_cgroup(&cgroup));
-                in_cgroup(cgroup, launch, parts)?
+                watch(View::of_cgroup(&cgroup, &begun));
+                in_cgroup(cgroup, begun, launch, parts)?
             }
             Self::Shims(_) => {
                 let file = launch.program.file().map(AsRawFd::as_raw_fd);
                 let plan = |report| Plan::new(parts(report));
                 let shim = Shim::start(ends.numbers(), file, plan)?;
-                watch(View::of_shim(&shim));
-                Group::in_shim(shim)
+                watch(View::of_shim(&shim, &begun));
+                Group::in_shim(shim, begun)
             }
         };
         Ok((group, pipes))
@@ -305,6 +306,7 @@ fn trace_of(shim: &Shim) -> String {
 /// Starts a program in its cgroup.
 fn in_cgroup<'a>(
     cgroup: Arc<Cgroup>,
+    begun: Begun,
     launch: &Launch,
     parts: impl FnOnce(RawFd) -> Parts<'a>,
 ) -> Result<Group, NotStarted> {
@@ -322,7 +324,7 @@ fn in_cgroup<'a>(
         handle: Arc::new(handle),
         reaped: false,
     };
-    let group = Group::in_cgroup(leader, cgroup);
+    let group = Group::in_cgroup(leader, cgroup, begun);
     match failure {
         // Dropping the group takes note of its end.
         Some(failure) => Err(failure.into()),
@@ -330,10 +332,10 @@ fn in_cgroup<'a>(
     }
 }
 
-type Begun = (clone3::Started, Option<(Stage, io::Error)>);
+type Tried = (clone3::Started, Option<(Stage, io::Error)>);
 
 /// As quick as can be: in our memory, until it is its program.
-fn as_ourselves<'a>(cgroup: &Cgroup, parts: impl FnOnce(RawFd) -> Parts<'a>) -> io::Result<Begun> {
+fn as_ourselves<'a>(cgroup: &Cgroup, parts: impl FnOnce(RawFd) -> Parts<'a>) -> io::Result<Tried> {
     let mut plan = Plan::new(parts(-1));
     let argument = (&raw mut plan).cast();
     let handle = Some(cgroup.handle());
@@ -348,7 +350,7 @@ fn as_ourselves<'a>(cgroup: &Cgroup, parts: impl FnOnce(RawFd) -> Parts<'a>) -> 
 
 /// A process of another user must never have our memory, so it has a copy, and
 /// a pipe to say what failed.
-fn as_other_user<'a>(cgroup: &Cgroup, parts: impl FnOnce(RawFd) -> Parts<'a>) -> io::Result<Begun> {
+fn as_other_user<'a>(cgroup: &Cgroup, parts: impl FnOnce(RawFd) -> Parts<'a>) -> io::Result<Tried> {
     let (mut report, tell) = io::pipe()?;
     let mut plan = Plan::new(parts(tell.as_raw_fd()));
     let argument = (&raw mut plan).cast();

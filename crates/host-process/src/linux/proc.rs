@@ -1,5 +1,5 @@
 //! What `/proc` knows of processes, read from files that never make us wait for
-//! the process that they tell of. Never signals any.
+//! the process that they tell of, but for [`has_variable`]. Never signals any.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,6 +16,7 @@ pub(super) struct Process {
     pub(super) pid: i32,
     pub(super) name: String,
     pub(super) parent: i32,
+    pub(super) group: Option<i32>,
     /// A zombie is dead: it only waits for its parent to take note.
     pub(super) alive: bool,
     /// Resident memory in bytes, and the most of it that there was.
@@ -44,6 +45,7 @@ impl Process {
         let mut name = None;
         let mut state = None;
         let mut parent = None;
+        let mut group = None;
         let (mut memory, mut peak_memory) = (0, 0);
         for (key, value) in lines {
             let value = value.trim();
@@ -51,6 +53,8 @@ impl Process {
                 "Name" => name = Some(value.to_owned()),
                 "State" => state = value.chars().next(),
                 "PPid" => parent = value.parse().ok(),
+                // As we number it, then as containers in ours do.
+                "NSpgid" => group = first_number(value),
                 // The dead have none.
                 "VmHWM" => peak_memory = bytes(value)?,
                 "VmRSS" => memory = bytes(value)?,
@@ -61,6 +65,7 @@ impl Process {
             pid,
             name: name?,
             parent: parent?,
+            group,
             alive: !matches!(state?, 'Z' | 'X'),
             memory,
             peak_memory,
@@ -77,11 +82,15 @@ impl Process {
 
 /// As `status` gives it: `12 kB`.
 fn bytes(value: &str) -> Option<u64> {
-    let kibibytes: u64 = value.split_ascii_whitespace().next()?.parse().ok()?;
+    let kibibytes: u64 = first_number(value)?;
     Some(kibibytes << 10)
 }
 
-/// The process group of a process.
+fn first_number<T: std::str::FromStr>(value: &str) -> Option<T> {
+    value.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The process group of a process, without a look at the rest.
 pub(super) fn group(pid: i32) -> Option<i32> {
     getpgid(Some(Pid::from_raw(pid))).ok().map(Pid::as_raw)
 }
@@ -249,10 +258,11 @@ mod tests {
 
     #[test]
     fn a_process_is_read_whatever_its_name() {
-        let status = "Name:\tState: Z\nUmask:\t0022\nState:\tS (sleeping)\nPPid:\t7\n\
+        let status = "Name:\tState: Z\nUmask:\t0022\nState:\tS (sleeping)\nPPid:\t7\nNSpgid:\t9\t2\n\
             VmHWM:\t     300 kB\nVmRSS:\t     200 kB\nThreads:\t1\n";
         let process = Process::parse(12, status.as_bytes()).unwrap();
         assert_eq!((process.pid, process.parent), (12, 7));
+        assert_eq!(process.group, Some(9));
         assert_eq!(process.name, "State: Z");
         assert_eq!(
             (process.memory, process.peak_memory),
@@ -270,7 +280,8 @@ mod tests {
         let own = Process::read(std::process::id().cast_signed()).unwrap();
         assert!(own.alive && own.memory > 100_000);
         assert!(own.peak_memory >= own.memory / 2);
-        assert_eq!(group(own.pid), Some(nix::unistd::getpgrp().as_raw()));
+        assert_eq!(own.group, group(own.pid));
+        assert_eq!(own.group, Some(nix::unistd::getpgrp().as_raw()));
         assert!(own.cpu_time() > Duration::ZERO);
         for look in [descendants, by_looking_at_all] {
             let found: Vec<i32> = look(own.parent)

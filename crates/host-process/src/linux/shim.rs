@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgrp};
 use tokio::io::unix::AsyncFd;
 
 use super::clone3::{self, Memory};
@@ -297,7 +297,8 @@ pub(super) fn cpu_time_with_ended(shim: i32, most: Option<u32>) -> Duration {
 pub(super) fn kill_tree(root: i32) -> bool {
     // Looking at every process of the machine takes long enough for a bomb to
     // fill it, so what is known at once comes first.
-    kill_groups(root, &proc::children(root, FIRST));
+    let first = proc::children(root, FIRST);
+    kill_groups(root, first.into_iter().filter_map(proc::group));
     let mut killed = BTreeSet::new();
     for _ in 0..ROUNDS {
         // Where it can't be looked, nobody takes it for done: whoever waits for
@@ -308,8 +309,7 @@ pub(super) fn kill_tree(root: i32) -> bool {
         if members.is_empty() {
             return true;
         }
-        let pids: Vec<i32> = members.iter().map(|process| process.pid).collect();
-        kill_groups(root, &pids);
+        kill_groups(root, members.iter().filter_map(|process| process.group));
         let before = killed.len();
         for process in &members {
             if !killed.contains(&process.pid) && signal(root, process, libc::SIGKILL) {
@@ -325,12 +325,13 @@ pub(super) fn kill_tree(root: i32) -> bool {
     false
 }
 
-/// Kills the groups of these processes. A session began with the program, so
-/// that no group of its tree holds anybody else.
-fn kill_groups(root: i32, members: &[i32]) {
-    let groups: BTreeSet<i32> = members.iter().filter_map(|pid| proc::group(*pid)).collect();
+/// Kills these groups. A session began with the program, so that no group of its
+/// tree holds anybody else; a shim that has none yet is in ours.
+fn kill_groups(root: i32, groups: impl Iterator<Item = i32>) {
+    let own = getpgrp().as_raw();
+    let groups: BTreeSet<i32> = groups.collect();
     for group in groups {
-        if group > 1 && group != root {
+        if group > 1 && group != root && group != own {
             // One that is empty by now needs no signal.
             killpg(Pid::from_raw(group), Signal::SIGKILL).ok();
         }

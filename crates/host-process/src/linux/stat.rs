@@ -1,7 +1,8 @@
 //! What only the `stat` line of a process tells: when it began, and what those
 //! whose end it took have used. To read it, Linux may wait until the process is
 //! done with becoming another program, and on a machine that a fork bomb fills
-//! that takes seconds: whoever has to end the bomb never reads it.
+//! that takes seconds: whoever has to end the bomb reads that of a shim only, which
+//! never becomes another program.
 
 use std::fs;
 use std::io;

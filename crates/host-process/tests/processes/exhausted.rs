@@ -61,6 +61,27 @@ async fn a_cgroup_is_killed_without_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_program_leaves_is_killed_without_one() {
+    if !inside("exhausted::what_a_program_leaves_is_killed_without_one") {
+        return;
+    }
+    let run = Run::new(Held::Best);
+    if !run.capability.containment().starts_with("cgroups") {
+        eprintln!("left out: this machine gives no cgroups");
+        return;
+    }
+    let script = "setsid sh -c 'echo $$ >> PIDS; exec sleep 600' & \
+                  while [ ! -s PIDS ]; do :; done; echo $$ >> PIDS; exec sleep 600";
+    let (mut child, pids) = run.start_with_pids(script, 2).await;
+    let all = take_all();
+    let program = nix::unistd::Pid::from_raw(pids[1].parse().unwrap());
+    nix::sys::signal::kill(program, nix::sys::signal::Signal::SIGTERM).unwrap();
+    child.wait().await.unwrap();
+    drop(all);
+    assert!(!pids.iter().any(|pid| runs(pid)), "{pids:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_says_that_nothing_is_left_without_one() {
     if !inside("exhausted::nobody_says_that_nothing_is_left_without_one") {
         return;

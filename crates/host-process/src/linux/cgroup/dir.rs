@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, XattrFlags, fsetxattr, getxattr, openat};
+use rustix::io::Errno;
 
 use super::{below, is_removed};
 use crate::system::proc;
@@ -80,7 +81,10 @@ impl Dir {
         Ok(Self {
             kill: inside("cgroup.kill", OFlags::WRONLY)?,
             events: inside("cgroup.events", OFlags::RDONLY)?,
-            cpu: inside("cpu.stat", OFlags::RDONLY).ok(),
+            cpu: match inside("cpu.stat", OFlags::RDONLY) {
+                Err(error) if proc::is_gone(&error) => None,
+                stat => Some(stat?),
+            },
             counted,
             path,
             folder,
@@ -107,6 +111,11 @@ impl Dir {
             Ok(events) => value(&events, "populated") == Some(0),
             Err(error) => is_removed(&error),
         }
+    }
+
+    /// Whether the kernel keeps nothing in it that a later run would be told.
+    pub(super) const fn counts_nothing(&self) -> bool {
+        !self.counted.memory && !self.counted.pids
     }
 
     /// Whether it is as it was made: there, empty, and neither frozen nor with
@@ -148,16 +157,44 @@ impl Dir {
         }
     }
 
+    /// What is in it and below it, as far as that can be seen.
     pub(super) fn pids(&self) -> Vec<i32> {
         let mut pids = Vec::new();
+        // Whoever looks now and then sees the rest later.
+        self.add_pids(&mut pids).ok();
+        pids
+    }
+
+    /// The same for whom "it can't be seen" is not "it is empty".
+    pub(super) fn all_pids(&self) -> io::Result<Vec<i32>> {
+        let mut pids = Vec::new();
+        self.add_pids(&mut pids)?;
+        Ok(pids)
+    }
+
+    fn add_pids(&self, pids: &mut Vec<i32>) -> io::Result<()> {
         let mut folders = vec![self.path.clone()];
         while let Some(folder) = folders.pop() {
-            if let Ok(text) = fs::read_to_string(folder.join("cgroup.procs")) {
-                pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+            match fs::read_to_string(folder.join("cgroup.procs")) {
+                Err(error) if proc::is_gone(&error) || is_removed(&error) => continue,
+                text => {
+                    let text = text?;
+                    pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+                }
             }
-            folders.extend(below(&folder));
+            match fs::read_dir(&folder) {
+                Err(error) if proc::is_gone(&error) || is_removed(&error) => {}
+                entries => {
+                    for entry in entries? {
+                        let entry = entry?;
+                        if entry.file_type()?.is_dir() {
+                            folders.push(entry.path());
+                        }
+                    }
+                }
+            }
         }
-        pids
+        Ok(())
     }
 
     /// Processor time of all that were ever in it, in microseconds.
@@ -194,7 +231,8 @@ pub(super) fn mark_of(path: &Path) -> io::Result<Option<String>> {
     let mut mark = [0_u8; 256];
     match getxattr(path, MARK, &mut mark[..]) {
         Ok(length) => Ok(Some(String::from_utf8_lossy(&mark[..length]).into_owned())),
-        Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => Ok(None),
+        // One that is too long is not ours.
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::RANGE) => Ok(None),
         Err(error) if proc::is_gone(&error.into()) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -1,6 +1,6 @@
 //! Cgroups that are empty again. To make and remove one costs a tenth of what it
-//! costs to start a process, so the next process has one that is there, if it
-//! can't tell it from a new one. Never holds one that anybody uses.
+//! costs to start a process, so the next process has one that is there, if nothing
+//! in it holds the process up or counts for it. Never holds one that anybody uses.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

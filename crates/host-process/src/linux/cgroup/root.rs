@@ -1,11 +1,12 @@
 //! Where cgroups of runs are made and found again: a folder in this process's own
 //! cgroup, and what crashes left in it. Never says what a cgroup is used for.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::dir::{self, Counted, Dir};
 use super::pool::{Pool, Unused};
@@ -51,11 +52,15 @@ impl Root {
         tidy(&own);
         hand_down(&own);
         let folder = own.join(name);
+        let own = std::process::id();
+        let seen = Stat::look(own.cast_signed()).ok().flatten();
+        let start = seen.ok_or("this process can't be seen in /proc")?.start;
+        let owner = format!("{own}-{start}");
         // Another server that tidies up may be between two of these steps.
         let ready = || {
             make(&folder)?;
             hand_down(&folder);
-            probe(&folder)
+            probe(&folder, &owner)
         };
         let mut made = ready();
         for _ in 1..ATTEMPTS {
@@ -65,16 +70,13 @@ impl Root {
             made = ready();
         }
         made?;
-        let own = std::process::id();
-        let seen = Stat::look(own.cast_signed()).ok().flatten();
-        let start = seen.ok_or("this process can't be seen in /proc")?.start;
         let controllers = read(&folder.join(CONTROLLERS));
         let none = controllers
             .as_ref()
             .is_ok_and(|given| given.trim().is_empty());
         Ok(Self {
             folder,
-            owner: format!("{own}-{start}"),
+            owner,
             counted: controllers.map_or(Counted::ALL, |given| Counted::of(&given)),
             pool: none.then(Arc::default),
         })
@@ -272,28 +274,31 @@ fn hand_down(folder: &Path) {
     }
 }
 
-/// Whether cgroups here can be made and ended.
-fn probe(folder: &Path) -> Result<(), String> {
-    let probe = folder.join(format!("probe-{}", std::process::id()));
-    make(&probe)?;
-    let usable = ["cgroup.kill", "cgroup.procs"].map(|file| {
-        OpenOptions::new()
-            .write(true)
-            .open(probe.join(file))
-            .map_err(|error| format!("{}: {error}", probe.join(file).display()))
-    });
+/// Whether cgroups here can be made, used and ended.
+fn probe(folder: &Path, owner: &str) -> Result<(), String> {
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    let probe = folder.join(format!("probe-{number}@{owner}"));
     let named = |error: io::Error| format!("{}: {error}", probe.display());
-    let tried = Dir::open(probe.clone(), Counted::ALL).and_then(|dir| {
+    make(&probe)?;
+    let dir = Dir::open(probe.clone(), Counted::ALL);
+    let lives = dir.as_ref().map_or(Ok(true), |dir| {
         dir.mark("probe")?;
         kernel::lives_in(dir.handle())
     });
-    let removed = fs::remove_dir(&probe).map_err(named);
-    usable.into_iter().try_for_each(|file| file.map(|_| ()))?;
-    if !tried.map_err(named)? {
-        let probe = probe.display();
-        return Err(format!("{probe}: whatever is started in it is killed"));
+    // Who has ended may take a moment to leave.
+    for _ in 0..100 {
+        if dir.as_ref().is_ok_and(Dir::is_empty) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
-    removed
+    fs::remove_dir(&probe).map_err(named)?;
+    dir.map_err(named)?;
+    if lives.map_err(named)? {
+        return Ok(());
+    }
+    let probe = probe.display();
+    Err(format!("{probe}: whatever is started in it is killed"))
 }
 
 fn make(folder: &Path) -> Result<(), String> {
