@@ -1,10 +1,13 @@
-//! Builds the workspace `plugins/` for `wasm32-wasip2` into the output folder.
-//! Never touches the target folder of the outer build.
+//! Builds the workspace `plugins/` for `wasm32-wasip2` into the output folder, or
+//! into the one that `JOBCELL_PLUGINS_DIR` names, which builds of several profiles
+//! may share. Never touches the target folder of the outer build.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TARGET: &str = "wasm32-wasip2";
+/// Names a folder for what is built here.
+const FOLDER: &str = "JOBCELL_PLUGINS_DIR";
 
 /// Settings of the outer build that do not fit the inner one, or would make the
 /// plugins depend on who builds them.
@@ -55,7 +58,7 @@ fn build() -> Result<(), String> {
     }
     add_target()?;
     check_c_compiler()?;
-    let folder = PathBuf::from(variable("OUT_DIR")?).join("plugins");
+    let folder = folder()?;
     let mut cargo = inner_cargo(&plugins, &folder)?;
     let built = cargo
         .output()
@@ -73,6 +76,23 @@ fn build() -> Result<(), String> {
     let release = folder.join(TARGET).join("release");
     println!("cargo::rustc-env=JOBCELL_PLUGINS={}", release.display());
     Ok(())
+}
+
+/// To compile the grammar of PowerShell takes minutes and 6 GB of memory, so that
+/// whoever builds more than once may want to do it once.
+fn folder() -> Result<PathBuf, String> {
+    println!("cargo::rerun-if-env-changed={FOLDER}");
+    let Some(shared) = std::env::var_os(FOLDER).filter(|shared| !shared.is_empty()) else {
+        return Ok(PathBuf::from(variable("OUT_DIR")?).join("plugins"));
+    };
+    let shared = PathBuf::from(shared);
+    if shared.is_absolute() {
+        return Ok(shared);
+    }
+    let shared = shared.display();
+    Err(format!(
+        "{FOLDER} is `{shared}`: it has to be an absolute path"
+    ))
 }
 
 fn inner_cargo(plugins: &Path, folder: &Path) -> Result<Command, String> {
