@@ -177,7 +177,8 @@ impl Run {
         let Some(folder) = folder.and_then(|rest| rest.split(" (").next()) else {
             return Vec::new();
         };
-        let entries = std::fs::read_dir(folder).unwrap().flatten();
+        // Whoever starts beside us removes it while it is empty.
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let paths = entries.map(|entry| entry.path());
         paths.filter(|path| path.is_dir()).collect()
     }
