@@ -19,7 +19,7 @@ use std::time::Duration;
 use figures::{Row, Timings};
 
 const PLUGIN_RUNS: usize = 4000;
-const PROCESS_RUNS: usize = 1000;
+const PROCESS_RUNS: usize = 4000;
 const HTTP_RUNS: usize = 3000;
 const LOAD: Duration = Duration::from_secs(4);
 
@@ -44,7 +44,9 @@ fn main() {
         return figures::print(&rows);
     }
     if !only("schedule") {
-        rows.push(runtime.block_on(trivial_row(folder.path())));
+        let mut alone = tokio::runtime::Builder::new_current_thread();
+        let alone = alone.enable_all().build().unwrap();
+        rows.push(alone.block_on(trivial_row(folder.path())));
         rows.push(process());
         rows.extend(runtime.block_on(http_rows(folder.path())));
         rows.extend(idle::rows(folder.path()));

@@ -198,7 +198,7 @@ impl Host for ProcessRun {
         Ok(written.map(|file| file.to_string_lossy().into_owned()))
     }
 
-    async fn resolve_file(&mut self, path: String) -> wasmtime::Result<Result<String, Failure>> {
+    fn resolve_file(&mut self, path: String) -> wasmtime::Result<Result<String, Failure>> {
         Ok(self.resolve(&path))
     }
 }
@@ -225,12 +225,12 @@ impl HostTool for ProcessRun {
         }))
     }
 
-    async fn path(&mut self, tool: Resource<ToolResource>) -> wasmtime::Result<String> {
+    fn path(&mut self, tool: Resource<ToolResource>) -> wasmtime::Result<String> {
         let tool = self.resources.tools.get(&tool.rep()).ok_or_else(gone)?;
         Ok(tool.program.path().to_string_lossy().into_owned())
     }
 
-    async fn command(
+    fn command(
         &mut self,
         tool: Resource<ToolResource>,
     ) -> wasmtime::Result<Resource<CommandResource>> {
@@ -259,14 +259,14 @@ impl HostTool for ProcessRun {
         Ok(Resource::new_own(id))
     }
 
-    async fn drop(&mut self, tool: Resource<ToolResource>) -> wasmtime::Result<()> {
+    fn drop(&mut self, tool: Resource<ToolResource>) -> wasmtime::Result<()> {
         self.resources.tools.remove(&tool.rep());
         Ok(())
     }
 }
 
 impl HostCommand for ProcessRun {
-    async fn argument(
+    fn argument(
         &mut self,
         command: Resource<CommandResource>,
         value: String,
@@ -277,7 +277,7 @@ impl HostCommand for ProcessRun {
         draft.bounded()
     }
 
-    async fn environment(
+    fn environment(
         &mut self,
         command: Resource<CommandResource>,
         name: String,
@@ -289,7 +289,7 @@ impl HostCommand for ProcessRun {
         draft.bounded()
     }
 
-    async fn working_directory(
+    fn working_directory(
         &mut self,
         command: Resource<CommandResource>,
         path: String,
@@ -298,7 +298,7 @@ impl HostCommand for ProcessRun {
         Ok(())
     }
 
-    async fn stdin(
+    fn stdin(
         &mut self,
         command: Resource<CommandResource>,
         bytes: Vec<u8>,
@@ -309,7 +309,7 @@ impl HostCommand for ProcessRun {
         draft.bounded()
     }
 
-    async fn redirect(
+    fn redirect(
         &mut self,
         command: Resource<CommandResource>,
         stream: types::OutputStream,
@@ -361,7 +361,7 @@ impl HostCommand for ProcessRun {
         }
     }
 
-    async fn drop(&mut self, command: Resource<CommandResource>) -> wasmtime::Result<()> {
+    fn drop(&mut self, command: Resource<CommandResource>) -> wasmtime::Result<()> {
         self.resources.commands.remove(&command.rep());
         Ok(())
     }
@@ -411,7 +411,7 @@ impl HostChild for ProcessRun {
         Ok(Ok(()))
     }
 
-    async fn usage(&mut self, child: Resource<ChildResource>) -> wasmtime::Result<WitUsage> {
+    fn usage(&mut self, child: Resource<ChildResource>) -> wasmtime::Result<WitUsage> {
         let usage = self.child(&child)?.usage();
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Ok(WitUsage {

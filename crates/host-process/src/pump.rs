@@ -53,6 +53,7 @@ pub(crate) fn pump<E: Future<Output = ()>>(
             stdin: input,
             stdout: output,
             stderr: errors,
+            program,
         } = pipes;
         let feed = async {
             if let Some(mut input) = input {
@@ -62,9 +63,13 @@ pub(crate) fn pump<E: Future<Output = ()>>(
         };
         let note_end = async {
             end.await;
+            program.has_ended();
             tell.send_replace(true);
         };
+        // In this order, so that the streams hear of the end in the turn in which
+        // it is noted: nobody wakes them for it.
         tokio::join!(
+            biased;
             note_end,
             feed,
             drain(output, OutputStream::Stdout, stdout, &scope, to_stdout),

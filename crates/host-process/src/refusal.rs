@@ -32,7 +32,8 @@ pub(crate) fn check(launch: &Launch) -> Result<(), Failure> {
         );
         return Err(invalid(codes::PATH_NOT_FOUND, message));
     }
-    if !launch.working_directory.is_dir() {
+    // Elsewhere the new process itself tells.
+    if cfg!(windows) && !launch.working_directory.is_dir() {
         let message = format!(
             "the working folder {} is not there or can't be entered",
             launch.working_directory.display()

@@ -142,8 +142,16 @@ impl Scratch {
             .map(|()| file)
     }
 
+    /// Ends it, with all that lies in it, if we put something there. Otherwise it
+    /// is looked at once this is dropped.
+    pub(crate) fn remove_if_used(&mut self) {
+        if self.used {
+            self.remove();
+        }
+    }
+
     /// Ends it, with all that lies in it.
-    pub(crate) fn remove(&mut self) {
+    fn remove(&mut self) {
         if let Some(private) = self.folder.take() {
             self.folders.give_back(private, self.used);
         }
@@ -184,6 +192,12 @@ impl Scratch {
     #[cfg(not(unix))]
     pub(crate) fn hand_to(&mut self, _uid: u32, _gid: u32) -> Result<(), Failure> {
         Ok(())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 

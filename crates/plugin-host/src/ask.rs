@@ -28,6 +28,13 @@ pub(crate) struct AskLimits {
     pub(crate) guest_memory: u64,
 }
 
+impl AskLimits {
+    /// How long it may take in all.
+    pub(crate) const fn wall(&self) -> Duration {
+        self.compute_time.saturating_add(WAITING)
+    }
+}
+
 type Answer<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
 
 impl PluginParts {
@@ -57,12 +64,13 @@ impl PluginParts {
         &self,
         question: impl for<'a> FnOnce(&'a mut Store<RunState>, &'a FullJobType) -> Answer<'a, T>,
     ) -> Result<T, RunFailure> {
-        let wall = self.asking.compute_time.saturating_add(WAITING);
+        let wall = self.asking.wall();
         let place = tokio::time::timeout(wall, self.instances.free.acquire()).await;
         let Ok(_place) = place else {
             return Err(verdict::no_place(wall));
         };
-        let mut store = bounded_store(self, self.asking_scope(wall), Vec::new());
+        let state = RunState::new(self.asking_scope(wall), &self.capabilities, Vec::new());
+        let mut store = bounded_store(self, state);
         let meter = Arc::clone(&store.data().meter);
         let asked = async {
             let plugin = self.ready.instantiate_async(&mut store).await?;
@@ -82,7 +90,7 @@ impl PluginParts {
     }
 
     /// The scope of a question: whatever answers it may act on nothing.
-    fn asking_scope(&self, wall: Duration) -> RunScope {
+    pub(crate) fn asking_scope(&self, wall: Duration) -> RunScope {
         let (never, gate) = EffectGate::closed();
         drop(never);
         let limits = RunLimits {

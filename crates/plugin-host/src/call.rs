@@ -5,10 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
+use crate::bindings::FullJobType;
 use crate::capability::{Ended, RunState};
 use crate::limits::RunLimits;
 use crate::meter::Metered;
@@ -23,8 +24,9 @@ pub(crate) const HOSTCALL_BYTES: usize = 64 << 20;
 /// Beyond the stop grace, what host functions need to end what they hold.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
 
-/// Carries out one run. Returns once all that it held is gone.
-pub(crate) async fn run(parts: &PluginParts, request: RunRequest) -> RunReport {
+/// Carries out one run. Returns once all that it held is gone but its instance, which
+/// is wiped next.
+pub(crate) async fn run(parts: &Arc<PluginParts>, request: RunRequest) -> RunReport {
     let scope = RunScope::new(
         request.attributes,
         request.limits,
@@ -34,16 +36,20 @@ pub(crate) async fn run(parts: &PluginParts, request: RunRequest) -> RunReport {
     )
     .with_environment(request.environment)
     .with_journal(request.journal);
-    // Held until the store is gone, else the next run would find its place taken.
-    let _place = match place(parts, &scope, &request.cancel).await {
+    let place = match place(parts, &scope, &request.cancel).await {
         Ok(place) => place,
         Err(reason) => return RunReport::stopped_early(reason),
     };
-    let mut store = bounded_store(parts, scope.clone(), request.parameters);
+    let state = RunState::new(scope.clone(), &parts.capabilities, request.parameters);
+    let (store, ready) = parts.store(state);
+    let mut instance = InUse {
+        store,
+        _place: place,
+    };
     let called = bounded_call(
         parts,
         &scope,
-        &mut store,
+        (&mut instance.store, ready),
         &request.configuration,
         &request.cancel,
     )
@@ -51,42 +57,61 @@ pub(crate) async fn run(parts: &PluginParts, request: RunRequest) -> RunReport {
     if let Some(Err(error)) = &called {
         verdict::log_crash(&parts.hash, &scope, error);
     }
-    // Only the state outlives the instance, so that what the run still holds
-    // can be ended with care.
-    let mut state = store.into_data();
-    let end = verdict::end(called, &state);
-    let ended = conclude(&mut state).await;
+    let state = instance.store.data_mut();
+    let end = verdict::end(called, state);
+    let ended = conclude(state).await;
     let end = verdict::after_all(end, &ended);
-    let steps = state.steps.conclude(|step| state.scope.output().step(step));
+    let steps = state.steps.conclude(|step| scope.output().step(step));
+    let artifacts = state.artifacts.take();
+    instance.give_back(parts);
     let (output, output_summary) = scope.output().take();
     RunReport {
         end,
         steps,
         output,
         output_summary,
-        artifacts: state.artifacts.take(),
+        artifacts,
         cost: ended.cost,
     }
 }
 
+/// An instance and its place among all, in the order in which they are given back:
+/// the next run would find its place taken otherwise.
+struct InUse {
+    store: Store<RunState>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl InUse {
+    /// Has it wiped, which can't fail or wait, once whoever awaits the run's
+    /// report has it: it takes as long as the report itself.
+    fn give_back(self, parts: &Arc<PluginParts>) {
+        let parts = Arc::clone(parts);
+        tokio::spawn(async move {
+            drop(self);
+            parts.make_spare().await;
+        });
+    }
+}
+
 /// Waits for a free instance, unless the run is stopped first.
-async fn place<'a>(
-    parts: &'a PluginParts,
+async fn place(
+    parts: &PluginParts,
     scope: &RunScope,
     cancel: &CancellationToken,
-) -> Result<SemaphorePermit<'a>, StopReason> {
+) -> Result<OwnedSemaphorePermit, StopReason> {
     if cancel.is_cancelled() {
         return Err(StopReason::Cancelled);
     }
     let free = &parts.instances.free;
-    if let Ok(place) = free.try_acquire() {
+    if let Ok(place) = Arc::clone(free).try_acquire_owned() {
         return Ok(place);
     }
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(StopReason::Cancelled),
         () = tokio::time::sleep_until(scope.deadline().into()) => Err(StopReason::TimedOut),
-        place = free.acquire() => Ok(place.expect("nobody closes this semaphore")),
+        place = Arc::clone(free).acquire_owned() => Ok(place.expect("nobody closes this semaphore")),
     }
 }
 
@@ -121,12 +146,7 @@ pub(crate) fn bare_store(parts: &PluginParts) -> Store<RunState> {
 }
 
 /// A store under all limits.
-pub(crate) fn bounded_store(
-    parts: &PluginParts,
-    scope: RunScope,
-    parameters: Vec<(String, serde_json::Value)>,
-) -> Store<RunState> {
-    let state = RunState::new(scope, &parts.capabilities, parameters);
+pub(crate) fn bounded_store(parts: &PluginParts, state: RunState) -> Store<RunState> {
     let mut store = Store::new(&parts.engine, state);
     store.limiter(|state| &mut state.limiter);
     store.set_max_component_handles(HANDLES);
@@ -141,13 +161,16 @@ pub(crate) fn bounded_store(
 async fn bounded_call(
     parts: &PluginParts,
     scope: &RunScope,
-    store: &mut Store<RunState>,
+    (store, ready): (&mut Store<RunState>, Option<FullJobType>),
     configuration: &String,
     cancel: &CancellationToken,
 ) -> CallEnd {
     let meter = Arc::clone(&store.data().meter);
     let called = async {
-        let plugin = parts.ready.instantiate_async(&mut *store).await?;
+        let plugin = match ready {
+            Some(plugin) => plugin,
+            None => parts.ready.instantiate_async(&mut *store).await?,
+        };
         plugin
             .jobcell_plugin_job_type()
             .call_run(store, configuration)

@@ -16,6 +16,7 @@ use crate::description::Description;
 use crate::engine::{self, Allocation};
 use crate::limits::RunLimits;
 use crate::plugin::{Instances, Plugin, PluginParts};
+use crate::spare::{MOST_SPARES, Shelf};
 use crate::ticker::Ticker;
 use crate::{image, run_context, wasi};
 
@@ -119,15 +120,24 @@ impl PluginHost {
         config: HostConfig,
         capabilities: Vec<Arc<dyn Capability>>,
     ) -> Result<Self, StartError> {
-        let (engine, allocation) = engine::start(config.instances).map_err(StartError::Engine)?;
+        let (engine, allocation) = engine::start(config.instances.saturating_add(MOST_SPARES))
+            .map_err(StartError::Engine)?;
         let ticker = Ticker::start(engine.clone(), config.tick).map_err(StartError::Thread)?;
-        let free = Semaphore::new(usize::try_from(config.instances).unwrap_or(usize::MAX));
+        let free = Arc::new(Semaphore::new(
+            usize::try_from(config.instances).unwrap_or(usize::MAX),
+        ));
+        let spares = usize::try_from(MOST_SPARES).unwrap_or(usize::MAX);
+        let spares = Arc::new(Semaphore::new(spares));
         Ok(Self {
             engine,
             allocation,
             config: Arc::new(config),
             capabilities: Arc::new(capabilities),
-            instances: Arc::new(Instances { free, ticker }),
+            instances: Arc::new(Instances {
+                free,
+                spares,
+                ticker,
+            }),
         })
     }
 
@@ -150,6 +160,12 @@ impl PluginHost {
     pub fn pooled_instances(&self) -> Option<u64> {
         let metrics = self.engine.pooling_allocator_metrics()?;
         Some(metrics.component_instances())
+    }
+
+    /// How many of those wait for a run.
+    #[must_use]
+    pub fn spare_instances(&self) -> u64 {
+        u64::from(MOST_SPARES).saturating_sub(self.instances.spares.available_permits() as u64)
     }
 
     /// Makes a plugin ready to run. Compiles it unless it is in the cache.
@@ -187,6 +203,7 @@ impl PluginHost {
                 compute_time: self.config.asking_time,
                 guest_memory: self.config.guest_memory,
             },
+            shelf: Shelf::default(),
         };
         let said = describe(&parts).map_err(|reason| LoadError::Description { reason })?;
         Ok(Plugin::new(parts, said))

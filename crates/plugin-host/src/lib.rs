@@ -21,6 +21,7 @@ mod limiter;
 mod meter;
 mod plugin;
 mod run_context;
+mod spare;
 mod state;
 mod steps;
 mod text;

@@ -42,6 +42,12 @@ impl MemoryLimiter {
         self.refused
     }
 
+    /// Counts what was made before there was a run to count it for; whether that
+    /// is allowed.
+    pub(crate) fn begins_with(&mut self, used: u64) -> bool {
+        self.grow(used)
+    }
+
     fn grow(&mut self, by: u64) -> bool {
         let wanted = self.used.saturating_add(by);
         if wanted > self.limit {

@@ -12,11 +12,13 @@ use crate::call;
 use crate::capability::{Capability, RunState};
 use crate::description::Description;
 use crate::report::{RunFailure, RunReport, RunRequest};
+use crate::spare::Shelf;
 use crate::ticker::Ticker;
 
 /// What all runs of a host share.
 pub(crate) struct Instances {
-    pub(crate) free: Semaphore,
+    pub(crate) free: Arc<Semaphore>,
+    pub(crate) spares: Arc<Semaphore>,
     pub(crate) ticker: Ticker,
 }
 
@@ -29,10 +31,11 @@ pub(crate) struct PluginParts {
     pub(crate) ready: FullJobTypePre<RunState>,
     pub(crate) instances: Arc<Instances>,
     pub(crate) asking: AskLimits,
+    pub(crate) shelf: Shelf,
 }
 
 struct Shared {
-    parts: PluginParts,
+    parts: Arc<PluginParts>,
     description: Description,
     identity: String,
 }
@@ -50,7 +53,7 @@ impl Plugin {
             &parts.hash[..16]
         );
         Self(Arc::new(Shared {
-            parts,
+            parts: Arc::new(parts),
             description,
             identity,
         }))
@@ -103,7 +106,8 @@ impl Plugin {
         self.0.parts.validate(configuration.to_owned()).await
     }
 
-    /// Carries out one run. Returns once all that it held is gone.
+    /// Carries out one run. Returns once all that it held is gone but its instance,
+    /// which is wiped next. To be awaited in a runtime of tokio's.
     pub async fn run(&self, request: RunRequest) -> RunReport {
         call::run(&self.0.parts, request).await
     }

@@ -97,6 +97,11 @@ impl RunState {
         &self.scope
     }
 
+    /// Whether its instance has called no host function so far.
+    pub(crate) fn asked_nothing(&self) -> bool {
+        self.host_calls == 0
+    }
+
     pub(crate) fn count_host_call(&mut self) -> &mut Self {
         self.host_calls += 1;
         self

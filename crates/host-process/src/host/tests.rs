@@ -60,12 +60,10 @@ impl Fixture {
     async fn command(&mut self, script: &str) -> u32 {
         let run = self.run();
         let tool = HostTool::open(run, "shell".to_owned()).await.unwrap();
-        let command = HostTool::command(run, tool.unwrap()).await.unwrap().rep();
+        let command = HostTool::command(run, tool.unwrap()).unwrap().rep();
         for argument in ["-c", script] {
             let argument = argument.to_owned();
-            HostCommand::argument(run, Resource::new_borrow(command), argument)
-                .await
-                .unwrap();
+            HostCommand::argument(run, Resource::new_borrow(command), argument).unwrap();
         }
         command
     }
@@ -110,9 +108,7 @@ async fn a_process_sees_what_was_granted_what_its_run_is_and_what_its_plugin_say
     let run = fixture.run();
     for (name, value) in [("OWN", "a b"), ("JOBCELL_JOB_KEY", "forged")] {
         let (name, value) = (name.to_owned(), value.to_owned());
-        HostCommand::environment(run, Resource::new_borrow(command), name, value)
-            .await
-            .unwrap();
+        HostCommand::environment(run, Resource::new_borrow(command), name, value).unwrap();
     }
     let child = fixture.spawn(command).await.unwrap();
     assert!(matches!(
@@ -185,7 +181,7 @@ async fn the_end_of_a_run_ends_what_it_left_running_and_adds_up_its_cost() {
     let child = fixture.start(busy).await;
     fixture.wait(child).await.unwrap();
     let usage = HostChild::usage(fixture.run(), Resource::new_borrow(child));
-    let usage = usage.await.unwrap();
+    let usage = usage.unwrap();
     assert!(usage.cpu_time > 0 && usage.peak_memory > 100_000);
     fixture.start("trap '' TERM; sleep 600 & wait").await;
     let cost = fixture.run.end().await.cost;
@@ -217,7 +213,7 @@ async fn script_files_must_be_absolute_there_and_inside_the_granted_folders() {
     let mut fixture = Fixture::with(|config| config.script_folders = vec![folder], |_| {});
     let mut resolve = async |path: &Path| {
         let path = path.to_str().unwrap().to_owned();
-        Host::resolve_file(fixture.run(), path).await.unwrap()
+        Host::resolve_file(fixture.run(), path).unwrap()
     };
     let dotted = granted.path().join(".").join("a.ps1");
     let real = inside.canonicalize().unwrap();
@@ -251,9 +247,7 @@ async fn a_program_works_in_the_folder_that_was_checked_and_not_where_a_link_lea
     let mut fixture = Fixture::with(|config| config.tools = tools, |_| {});
     let command = fixture.command("pwd").await;
     let path = link.to_str().unwrap().to_owned();
-    HostCommand::working_directory(fixture.run(), Resource::new_borrow(command), path)
-        .await
-        .unwrap();
+    HostCommand::working_directory(fixture.run(), Resource::new_borrow(command), path).unwrap();
     let launch = fixture.run().launch(&Resource::new_borrow(command));
     assert_eq!(launch.unwrap().working_directory, real);
 }

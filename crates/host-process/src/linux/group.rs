@@ -43,7 +43,13 @@ pub(crate) struct Group {
 }
 
 enum Kind {
-    Cgroup { leader: Leader, cgroup: Arc<Cgroup> },
+    Cgroup {
+        leader: Leader,
+        cgroup: Arc<Cgroup>,
+        /// Whether it was seen empty after the end of its leader: nobody comes into
+        /// it after that.
+        is_over: bool,
+    },
     Shim(Box<Shim>),
 }
 
@@ -110,7 +116,11 @@ impl Group {
     /// One that is its program already.
     pub(super) fn in_cgroup(leader: Leader, cgroup: Arc<Cgroup>, begun: Begun) -> Self {
         begun.set();
-        let kind = Kind::Cgroup { leader, cgroup };
+        let kind = Kind::Cgroup {
+            leader,
+            cgroup,
+            is_over: false,
+        };
         Self { kind, begun }
     }
 
@@ -153,7 +163,7 @@ impl Group {
     /// tidy up as the program.
     pub(crate) async fn emptied(&self) {
         match &self.kind {
-            Kind::Cgroup { leader, cgroup } => {
+            Kind::Cgroup { leader, cgroup, .. } => {
                 readable(&leader.handle).await;
                 let mut pause = LOOK_AGAIN;
                 while !cgroup.is_empty() {
@@ -174,9 +184,13 @@ impl Group {
     }
 
     /// Ends what is left of it, once the program has ended.
-    pub(crate) fn kill_rest(&self) {
-        match &self.kind {
-            Kind::Cgroup { leader, cgroup } => kill_others(cgroup, leader.pid),
+    pub(crate) fn kill_rest(&mut self) {
+        match &mut self.kind {
+            Kind::Cgroup {
+                leader,
+                cgroup,
+                is_over,
+            } => *is_over = kill_others(cgroup, leader.pid),
             Kind::Shim(_) => self.kill(),
         }
     }
@@ -195,7 +209,11 @@ impl Group {
     /// returns when they are gone or can't be killed.
     pub(crate) async fn reap(&mut self) -> End {
         match &mut self.kind {
-            Kind::Cgroup { leader, cgroup } => reap_cgroup(leader, cgroup).await,
+            Kind::Cgroup {
+                leader,
+                cgroup,
+                is_over,
+            } => reap_cgroup(leader, cgroup, *is_over).await,
             Kind::Shim(shim) => reap_shim(shim).await,
         }
     }
@@ -265,26 +283,31 @@ async fn readable(handle: &AsyncFd<OwnedFd>) {
 }
 
 /// Ends what is in a cgroup but for a process that has ended: it may take a moment
-/// to leave.
-fn kill_others(cgroup: &Cgroup, ended: i32) {
+/// to leave. Whether nobody is in it.
+fn kill_others(cgroup: &Cgroup, ended: i32) -> bool {
+    if cgroup.is_empty() {
+        return true;
+    }
     // Where it can't be looked, nobody takes it for empty.
-    if !cgroup.is_empty() && cgroup.holds_others(ended).unwrap_or(true) {
+    if cgroup.holds_others(ended).unwrap_or(true) {
         cgroup.kill();
     }
+    false
 }
 
-async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup) -> End {
+async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup, is_over: bool) -> End {
     // An unkillable program is not waited for: it could be for ever.
     let gone = async {
-        kill_others(cgroup, leader.pid);
+        let mut is_empty = is_over || kill_others(cgroup, leader.pid);
         let mut pause = LOOK_AGAIN;
-        while !cgroup.is_empty() {
+        while !is_empty {
             tokio::time::sleep(pause).await;
-            if pause < PATIENT {
-                kill_others(cgroup, leader.pid);
+            is_empty = if pause < PATIENT {
+                kill_others(cgroup, leader.pid)
             } else {
                 cgroup.kill();
-            }
+                cgroup.is_empty()
+            };
             pause = (pause * 2).min(LOOK_SELDOM);
         }
         // Its end can be taken no sooner than this.
@@ -345,7 +368,7 @@ fn end(ended: Option<Ended>, total: Sample, left: Option<String>) -> End {
     let mut usage = ended.map(|ended| ended.usage).unwrap_or_default();
     // A child begins with the memory of its parent, and the kernel counts that
     // as its own: up to there it says nothing.
-    if usage.peak_memory <= wait::own_peak_memory() {
+    if !wait::is_above_own_peak(usage.peak_memory) {
         usage.peak_memory = 0;
     }
     End {
@@ -367,7 +390,7 @@ impl Drop for Leader {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Kind::Cgroup { leader, cgroup } = &mut self.kind
+        if let Kind::Cgroup { leader, cgroup, .. } = &mut self.kind
             && !leader.reaped
         {
             cgroup.kill();

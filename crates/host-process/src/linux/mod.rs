@@ -10,19 +10,20 @@ mod kernel;
 mod proc;
 mod shim;
 mod stat;
+mod streams;
 mod wait;
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::unix::pipe;
 
 pub(crate) use group::{Group, View};
 pub use kernel::system_lacks;
+pub(crate) use streams::Pipes;
 
 use self::cgroup::{Cgroup, Root};
 use self::clone3::Memory;
@@ -31,8 +32,9 @@ use self::group::{Begun, GONE_WITHIN, Leader};
 use self::proc::Process;
 use self::shim::Shim;
 use self::stat::Stat;
+use self::streams::streams;
 use crate::program::Program;
-use crate::spawn::{Launch, Sink};
+use crate::spawn::Launch;
 use crate::usage::Caps;
 
 /// How often what is left after a crash is looked at again.
@@ -102,22 +104,6 @@ impl From<io::Error> for NotStarted {
     fn from(error: io::Error) -> Self {
         let stage = Failed::Start;
         Self { stage, error }
-    }
-}
-
-/// The streams of a child, on our side.
-pub(crate) struct Pipes {
-    pub(crate) stdin: Option<pipe::Sender>,
-    pub(crate) stdout: Option<pipe::Receiver>,
-    pub(crate) stderr: Option<pipe::Receiver>,
-}
-
-/// The same on the child's side.
-struct Ends([OwnedFd; 3]);
-
-impl Ends {
-    fn numbers(&self) -> [RawFd; 3] {
-        [&self.0[0], &self.0[1], &self.0[2]].map(AsRawFd::as_raw_fd)
     }
 }
 
@@ -465,40 +451,4 @@ pub(crate) fn prefer_this_thread() {
     if set != 0 {
         tracing::debug!("the thread that looks at processes has no precedence");
     }
-}
-
-fn streams(launch: &Launch) -> io::Result<(Pipes, Ends)> {
-    let (stdin, input) = if launch.stdin.is_empty() {
-        (None, null(false)?)
-    } else {
-        let (read, write) = io::pipe()?;
-        rustix::io::ioctl_fionbio(&write, true)?;
-        let sender = pipe::Sender::from_owned_fd_unchecked(write.into())?;
-        (Some(sender), read.into())
-    };
-    let output = |sink| {
-        if sink == Sink::Discard {
-            return Ok((None, null(true)?));
-        }
-        let (read, write) = io::pipe()?;
-        rustix::io::ioctl_fionbio(&read, true)?;
-        let receiver = pipe::Receiver::from_owned_fd_unchecked(read.into())?;
-        io::Result::Ok((Some(receiver), OwnedFd::from(write)))
-    };
-    let (stdout, to_stdout) = output(launch.stdout)?;
-    let (stderr, to_stderr) = output(launch.stderr)?;
-    let pipes = Pipes {
-        stdin,
-        stdout,
-        stderr,
-    };
-    Ok((pipes, Ends([input, to_stdout, to_stderr])))
-}
-
-fn null(write: bool) -> io::Result<OwnedFd> {
-    let null = std::fs::OpenOptions::new()
-        .read(!write)
-        .write(write)
-        .open("/dev/null")?;
-    Ok(null.into())
 }

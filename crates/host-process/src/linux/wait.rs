@@ -11,6 +11,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -88,8 +89,19 @@ pub(super) fn watch(handle: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     registered.map_err(io::Error::from)
 }
 
-/// The most memory that this process itself has had, in bytes.
-pub(super) fn own_peak_memory() -> u64 {
+/// Whether so many bytes are more than this process itself has ever had.
+pub(super) fn is_above_own_peak(bytes: u64) -> bool {
+    // It only ever grows.
+    static LAST_SEEN: AtomicU64 = AtomicU64::new(0);
+    if bytes <= LAST_SEEN.load(Ordering::Relaxed) {
+        return false;
+    }
+    let own = own_peak_memory();
+    LAST_SEEN.fetch_max(own, Ordering::Relaxed);
+    bytes > own
+}
+
+fn own_peak_memory() -> u64 {
     let mut used = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the place is ours; zeroed, it is right even if the call failed.
     let used = unsafe {

@@ -65,6 +65,16 @@ pub(crate) struct Pipes {
     pub(crate) stdin: Option<ChildStdin>,
     pub(crate) stdout: Option<ChildStdout>,
     pub(crate) stderr: Option<ChildStderr>,
+    pub(crate) program: Program,
+}
+
+/// Whether the program has ended: here its streams hear of that by themselves.
+pub(crate) struct Program;
+
+impl Program {
+    pub(crate) const fn has_ended(&self) {
+        let Self = self;
+    }
 }
 
 /// What is known of a group that ended.
@@ -138,6 +148,7 @@ impl Containment {
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
+            program: Program,
         };
         Ok((Group { child, job, ended }, pipes))
     }

@@ -19,10 +19,18 @@ fn host(instances: u32) -> (PluginHost, Plugin) {
     (host, plugin)
 }
 
-fn assert_empty(host: &PluginHost) {
-    assert_eq!(host.instances_in_use(), 0);
-    // None where the system has no room for a pool.
-    assert_eq!(host.pooled_instances().unwrap_or(0), 0);
+/// An instance is given back after the report of its run. None are counted where the
+/// system has no room for a pool.
+async fn becomes_empty(host: &PluginHost) {
+    let held = || {
+        let pooled = host.pooled_instances().unwrap_or(host.spare_instances());
+        (host.instances_in_use(), pooled - host.spare_instances())
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while held() != (0, 0) {
+        assert!(Instant::now() < deadline, "still there: {:?}", held());
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,7 +47,7 @@ async fn many_misbehaving_runs_at_once_leave_no_instance_behind() {
         succeeded += usize::from(matches!(report.unwrap().end, RunEnd::Succeeded { .. }));
     }
     assert_eq!(succeeded, 10);
-    assert_empty(&host);
+    becomes_empty(&host).await;
 }
 
 /// A place is given back only once its instance is gone, so that whoever waits
@@ -56,7 +64,7 @@ async fn a_full_pool_makes_runs_wait_and_never_fail() {
         let end = report.unwrap().end;
         assert!(matches!(end, RunEnd::Succeeded { .. }), "{end:?}");
     }
-    assert_empty(&host);
+    becomes_empty(&host).await;
 }
 
 #[tokio::test]
@@ -81,7 +89,7 @@ async fn a_run_that_waits_for_a_place_can_be_stopped() {
     assert_eq!(plugin.run(cancelled).await.end, RunEnd::Cancelled);
     end_of_holder.cancel();
     assert_eq!(holder.await.unwrap().end, RunEnd::Cancelled);
-    assert_empty(&host);
+    becomes_empty(&host).await;
 }
 
 #[tokio::test]
@@ -90,7 +98,7 @@ async fn a_run_that_is_dropped_gives_its_place_back() {
     let run = plugin.run(request("sleep", RunLimits::default()));
     let dropped = tokio::time::timeout(Duration::from_millis(50), run).await;
     assert!(dropped.is_err(), "it ended by itself");
-    assert_empty(&host);
+    becomes_empty(&host).await;
     let next = plugin.run(request("nothing", tight())).await;
     assert!(
         matches!(next.end, RunEnd::Succeeded { .. }),
@@ -106,11 +114,36 @@ async fn every_run_has_an_instance_that_nobody_used_before() {
         let report = plugin.run(request("count", tight())).await;
         assert_eq!(report.output.text(), "run 1");
     }
-    assert_empty(&host);
+    becomes_empty(&host).await;
 }
 
 #[test]
 fn instances_come_from_a_pool_where_the_system_has_room_for_one() {
     let (host, _) = host(10);
     assert_eq!(host.allocation(), Allocation::Pooling);
+}
+
+#[tokio::test]
+async fn a_run_begins_with_an_instance_that_was_made_after_the_one_before() {
+    let (host, plugin) = host(1);
+    assert_eq!(host.spare_instances(), 0, "before anybody needs any");
+    for _ in 0..3 {
+        let report = plugin.run(request("count", tight())).await;
+        assert_eq!(report.output.text(), "run 1");
+        becomes_empty(&host).await;
+        assert_eq!(host.spare_instances(), 1);
+    }
+    // More than it may have: as it would be without a spare one.
+    let small = RunLimits {
+        guest_memory: 64 << 10,
+        ..tight()
+    };
+    let report = plugin.run(request("nothing", small)).await;
+    assert_eq!(crate::support::failure(&report).0, "limit_guest_memory");
+    drop(plugin);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while host.spare_instances() > 0 {
+        assert!(Instant::now() < deadline, "it outlives its plugin");
+        tokio::task::yield_now().await;
+    }
 }
