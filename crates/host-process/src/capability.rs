@@ -13,11 +13,14 @@ use wasmtime::component::{HasData, Linker};
 use crate::host::Resources;
 use crate::meter;
 use crate::scratch::{Folders, Scratch};
-use crate::spawn::Place;
-use crate::system::{self, Containment};
+use crate::spawn::{Child, Place};
+use crate::system::{self, Containment, Prepared};
 use crate::tools::{Found, Tools};
 use crate::usage::Usage;
 use crate::watcher::Watchers;
+
+/// So many processes that ended are kept to the end of their run.
+const MOST_ENDED: usize = 2;
 
 /// What is granted to processes.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +42,7 @@ pub struct ProcessCapability {
     containment: Arc<Containment>,
     folders: Arc<Folders>,
     watchers: Arc<Watchers>,
+    pipes: Arc<Prepared>,
 }
 
 impl ProcessCapability {
@@ -63,6 +67,7 @@ impl ProcessCapability {
             config: Arc::new(config),
             containment: Arc::new(containment),
             watchers: Arc::default(),
+            pipes: Arc::default(),
         }
     }
 
@@ -89,7 +94,7 @@ impl ProcessCapability {
     /// Where a run that has this scope starts processes.
     #[must_use]
     pub fn place(&self, scope: &RunScope) -> Place {
-        Place::new(scope, &self.containment, &self.watchers)
+        Place::new(scope, &self.containment, &self.watchers, &self.pipes)
     }
 }
 
@@ -125,6 +130,7 @@ impl Capability for ProcessCapability {
             place: self.place(scope),
             scratch: Scratch::of(&self.folders),
             started: 0,
+            ended: Vec::new(),
             cost: Cost::default(),
         })
     }
@@ -147,6 +153,8 @@ pub(crate) struct ProcessRun {
     pub(crate) place: Place,
     pub(crate) scratch: Scratch,
     pub(crate) started: u32,
+    /// Some of those that ended: what they leave open is closed after the report.
+    ended: Vec<Child>,
     pub(crate) cost: Cost,
 }
 
@@ -181,12 +189,26 @@ impl CapabilityRun for ProcessRun {
         }
     }
 
+    fn after_report(&mut self) {
+        if self.started > 0 {
+            self.place.prepare_next();
+        }
+    }
+
     fn as_any_mut(&mut self) -> &mut dyn Any {
         self
     }
 }
 
 impl ProcessRun {
+    /// Counts what a process cost that has ended.
+    pub(crate) fn has_ended(&mut self, child: Child) {
+        self.count(child.usage());
+        if self.ended.len() < MOST_ENDED {
+            self.ended.push(child);
+        }
+    }
+
     /// Adds what an ended process cost.
     pub(crate) fn count(&mut self, usage: Usage) {
         let cost = Cost {

@@ -424,8 +424,7 @@ impl HostChild for ProcessRun {
     async fn drop(&mut self, child: Resource<ChildResource>) -> wasmtime::Result<()> {
         if let Some(mut child) = self.resources.children.remove(&child.rep()) {
             child.kill().await;
-            let usage = child.usage();
-            self.count(usage);
+            self.has_ended(child);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 #[cfg(windows)]
 use crate::decode::Decoder;
 use crate::spawn::{Launch, Sink};
-use crate::system::Pipes;
+use crate::system::{FromStderr, FromStdout, Pipes};
 
 /// How much is read at once, at most, and at first: most programs write little.
 pub(crate) const PIECE: usize = 64 << 10;
@@ -20,6 +20,8 @@ const FIRST_PIECE: usize = 4 << 10;
 /// Pieces that wait for a plugin before the child has to.
 const WAITING_PIECES: usize = 8;
 
+/// Streams that have ended, on our side.
+pub(crate) type Drained = (Option<FromStdout>, Option<FromStderr>);
 pub(crate) type Sender = Option<mpsc::Sender<Vec<u8>>>;
 
 /// Whom a stream is given to, where a plugin is.
@@ -44,7 +46,7 @@ pub(crate) fn pump<E: Future<Output = ()>>(
     to: [Sender; 2],
     end: E,
     tell: watch::Sender<bool>,
-) -> impl Future<Output = ()> + use<E> {
+) -> impl Future<Output = Drained> + use<E> {
     let (stdout, stderr) = (launch.stdout, launch.stderr);
     let stdin = launch.stdin.clone();
     let [to_stdout, to_stderr] = to;
@@ -68,24 +70,26 @@ pub(crate) fn pump<E: Future<Output = ()>>(
         };
         // In this order, so that the streams hear of the end in the turn in which
         // it is noted: nobody wakes them for it.
-        tokio::join!(
+        let ((), (), output, errors) = tokio::join!(
             biased;
             note_end,
             feed,
             drain(output, OutputStream::Stdout, stdout, &scope, to_stdout),
             drain(errors, OutputStream::Stderr, stderr, &scope, to_stderr),
         );
+        (output, errors)
     }
 }
 
-async fn drain(
-    pipe: Option<impl AsyncRead + Unpin>,
+/// Gives the pipe back: to close it takes time that nobody needs to wait for.
+async fn drain<P: AsyncRead + Unpin>(
+    pipe: Option<P>,
     stream: OutputStream,
     sink: Sink,
     scope: &RunScope,
     mut reader: Sender,
-) {
-    let Some(mut pipe) = pipe else { return };
+) -> Option<P> {
+    let mut pipe = pipe?;
     let mut buffer = vec![0; FIRST_PIECE];
     #[cfg(windows)]
     let mut decoder = crate::system::decoder();
@@ -101,7 +105,7 @@ async fn drain(
         #[cfg(windows)]
         let piece = &decoded[..];
         if length == 0 && piece.is_empty() {
-            return;
+            return Some(pipe);
         }
         if matches!(sink, Sink::Output | Sink::Tee) {
             scope.output().write(stream, piece);
@@ -112,7 +116,7 @@ async fn drain(
             reader = None;
         }
         if length == 0 {
-            return;
+            return Some(pipe);
         }
         if length == buffer.len() && length < PIECE {
             buffer = vec![0; (length * 4).min(PIECE)];

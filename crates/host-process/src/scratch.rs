@@ -143,7 +143,7 @@ impl Scratch {
     }
 
     /// Ends it, with all that lies in it, if we put something there. Otherwise it
-    /// is looked at once this is dropped.
+    /// is looked at when this is dropped.
     pub(crate) fn remove_if_used(&mut self) {
         if self.used {
             self.remove();

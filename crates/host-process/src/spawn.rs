@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use crate::identity::Identity;
 use crate::meter::{self, Meter};
 use crate::program::Program;
-use crate::pump::{PIECE, channel, pump};
+use crate::pump::{Drained, PIECE, channel, pump};
 use crate::refusal::{check, refused};
-use crate::system::{Containment, Group, Seat, View};
+use crate::system::{Containment, Group, Prepared, Seat, View};
 use crate::usage::Usage;
 use crate::watcher::Watchers;
 
@@ -102,7 +102,9 @@ pub struct Child {
     /// Which one of the run's processes it is.
     number: usize,
     started: Instant,
-    pump: Option<JoinHandle<()>>,
+    pump: Option<JoinHandle<Drained>>,
+    /// Closed with this, and no sooner.
+    _drained: Option<Drained>,
     /// Told by the pump.
     program_ended: watch::Receiver<bool>,
     stdout: Option<mpsc::Receiver<Vec<u8>>>,
@@ -170,6 +172,7 @@ impl Child {
         let seat = Seat {
             execution: &place.execution,
             caps: place.meter.caps(),
+            pipes: &place.pipes,
         };
         // Looked at before it runs: a fork bomb would leave us no turn to see to that.
         let mut watched = Watching {
@@ -196,6 +199,7 @@ impl Child {
             number,
             started: Instant::now(),
             pump: Some(tokio::spawn(pump)),
+            _drained: None,
             program_ended,
             stdout,
             stderr,
@@ -385,11 +389,13 @@ impl Child {
     async fn finish_output(&mut self) {
         let Some(pump) = &mut self.pump else { return };
         let patience = self.last_output.patience.max(LAST_MOMENT);
-        let in_time = tokio::time::timeout(patience, &mut *pump).await.is_ok();
+        let drained = tokio::time::timeout(patience, &mut *pump).await;
+        let in_time = drained.is_ok();
         if !in_time {
             pump.abort();
         }
         self.pump = None;
+        self._drained = drained.ok().and_then(Result::ok);
         if !in_time {
             self.note("a process that is not the run's holds its output open; what it writes from now on is lost");
         }
@@ -457,6 +463,7 @@ pub struct Place {
     pub(crate) containment: Arc<Containment>,
     pub(crate) meter: Arc<Meter>,
     watchers: Arc<Watchers>,
+    pipes: Arc<Prepared>,
     /// Whether processor time of those that ended is bounded, and to be looked
     /// for by somebody who may wait.
     looks_at_ended: bool,
@@ -468,6 +475,7 @@ impl Place {
         scope: &RunScope,
         containment: &Arc<Containment>,
         watchers: &Arc<Watchers>,
+        pipes: &Arc<Prepared>,
     ) -> Self {
         let caps = meter::caps(scope.limits());
         let execution = scope.attribute("execution-id").map(str::to_owned);
@@ -476,9 +484,15 @@ impl Place {
             containment: Arc::clone(containment),
             meter: Arc::new(Meter::new(caps)),
             watchers: Arc::clone(watchers),
+            pipes: Arc::clone(pipes),
             looks_at_ended: caps.cpu_time.is_some() && containment.misses_ended(),
             execution: execution.unwrap_or_else(|| "unnamed".to_owned()),
         }
+    }
+
+    /// Makes ready what the next process needs, of this run or another one.
+    pub(crate) fn prepare_next(&self) {
+        self.pipes.refill();
     }
 
     /// Has somebody there who looks at processes.

@@ -85,9 +85,12 @@ struct InUse {
 impl InUse {
     /// Has it wiped, which can't fail or wait, once whoever awaits the run's
     /// report has it: it takes as long as the report itself.
-    fn give_back(self, parts: &Arc<PluginParts>) {
+    fn give_back(mut self, parts: &Arc<PluginParts>) {
         let parts = Arc::clone(parts);
         tokio::spawn(async move {
+            for capability in &mut self.store.data_mut().capabilities {
+                capability.after_report();
+            }
             drop(self);
             parts.make_spare().await;
         });

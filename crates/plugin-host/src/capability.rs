@@ -69,6 +69,10 @@ pub trait CapabilityRun: Any + Send {
     /// returns once it is gone, or known not to be.
     async fn end(&mut self) -> Ended;
 
+    /// Does what nobody needs to wait for, once the run's report is there. Must be
+    /// quick, and may never be called: a drop does what has to be done.
+    fn after_report(&mut self) {}
+
     /// For [`RunState::capability`].
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }

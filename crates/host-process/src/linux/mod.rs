@@ -7,6 +7,7 @@ mod clone3;
 mod entry;
 mod group;
 mod kernel;
+mod precedence;
 mod proc;
 mod shim;
 mod stat;
@@ -23,12 +24,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use group::{Group, View};
 pub use kernel::system_lacks;
-pub(crate) use streams::Pipes;
+pub(crate) use precedence::prefer_this_thread;
+pub(crate) use streams::{Output as FromStderr, Output as FromStdout, Pipes, Prepared};
 
 use self::cgroup::{Cgroup, Root};
 use self::clone3::Memory;
 use self::entry::{Image, Limit, Parts, Plan, Stage};
 use self::group::{Begun, GONE_WITHIN, Leader};
+use self::precedence::Preferred;
 use self::proc::Process;
 use self::shim::Shim;
 use self::stat::Stat;
@@ -63,6 +66,7 @@ pub(crate) enum Containment {
 pub(crate) struct Seat<'a> {
     pub(crate) execution: &'a str,
     pub(crate) caps: Caps,
+    pub(crate) pipes: &'a Prepared,
 }
 
 /// A program did not start.
@@ -159,7 +163,7 @@ impl Containment {
         seat: &Seat<'_>,
         watch: impl FnOnce(View),
     ) -> Result<(Group, Pipes), NotStarted> {
-        let (pipes, ends) = streams(launch)?;
+        let (pipes, ends) = streams(launch, seat.pipes)?;
         let texts = Texts::new(launch)?;
         let limits = limits(&seat.caps);
         let parts = |report| Parts {
@@ -341,10 +345,12 @@ fn as_other_user<'a>(cgroup: &Cgroup, parts: impl FnOnce(RawFd) -> Parts<'a>) ->
     let mut plan = Plan::new(parts(tell.as_raw_fd()));
     let argument = (&raw mut plan).cast();
     let handle = Some(cgroup.handle());
+    let preferred = Preferred::begin();
     // SAFETY: as above; the plan is copied with all other memory.
     #[expect(unsafe_code, reason = "see above")]
     let started =
         unsafe { clone3::start(entry::become_program, argument, Memory::Copied, handle)? };
+    drop(preferred);
     drop(tell);
     let mut said = Vec::new();
     io::Read::read_to_end(&mut report, &mut said)?;
@@ -437,18 +443,5 @@ pub fn raise_open_files() {
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, most, "the limit on open files can't be raised");
-    }
-}
-
-/// Has the system prefer this thread to all that do not ask for the same, where
-/// it lets us: it works for moments, and rarely.
-pub(crate) fn prefer_this_thread() {
-    let least = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the parameters live; zero is this thread. Where we may not ask,
-    // it stays what it is.
-    #[expect(unsafe_code, reason = "no crate sets the class of a thread")]
-    let set = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const least) };
-    if set != 0 {
-        tracing::debug!("the thread that looks at processes has no precedence");
     }
 }

@@ -18,6 +18,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::clone3::{self, Memory};
 use super::entry::{self, Plan, Stage};
+use super::precedence::Preferred;
 use super::proc::{self, Process};
 use super::stat::Stat;
 use super::wait::{self, Ended};
@@ -112,9 +113,12 @@ impl Shim {
             keep,
         };
         let plan = (&raw mut plan).cast::<c_void>();
+        // Our memory is locked while it is copied: see there.
+        let preferred = Preferred::begin();
         // SAFETY: `live` runs in a copy of this process, where the plan is as
         // it is here, and makes system calls only.
         let started = unsafe { clone3::start(live, plan, Memory::Copied, None)? };
+        drop(preferred);
         let clone3::Started { newborn, handle } = started;
         let stat = Stat::look(newborn.pid())?;
         let shim = Self {

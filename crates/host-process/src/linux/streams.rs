@@ -4,12 +4,13 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::unix::pipe;
+use tokio::runtime::{Handle, Id};
 
 use crate::spawn::{Launch, Sink};
 
@@ -84,11 +85,11 @@ impl AsyncRead for Output {
 }
 
 /// The streams of a program to be, on both sides.
-pub(super) fn streams(launch: &Launch) -> io::Result<(Pipes, Ends)> {
+pub(super) fn streams(launch: &Launch, prepared: &Prepared) -> io::Result<(Pipes, Ends)> {
     let program = Program::default();
     let (stdin, input) = input(&launch.stdin)?;
-    let (stdout, to_stdout) = output(launch.stdout, &program)?;
-    let (stderr, to_stderr) = output(launch.stderr, &program)?;
+    let (stdout, to_stdout) = output(launch.stdout, &program, prepared)?;
+    let (stderr, to_stderr) = output(launch.stderr, &program, prepared)?;
     let pipes = Pipes {
         stdin,
         stdout,
@@ -108,15 +109,17 @@ fn input(bytes: &[u8]) -> io::Result<(Option<pipe::Sender>, Arc<OwnedFd>)> {
     Ok((Some(sender), Arc::new(read.into())))
 }
 
-fn output(sink: Sink, program: &Program) -> io::Result<(Option<Output>, Arc<OwnedFd>)> {
+fn output(
+    sink: Sink,
+    program: &Program,
+    prepared: &Prepared,
+) -> io::Result<(Option<Output>, Arc<OwnedFd>)> {
     if sink == Sink::Discard {
         return Ok((None, null(true)?));
     }
-    let (read, write) = io::pipe()?;
-    rustix::io::ioctl_fionbio(&read, true)?;
-    let write = Arc::new(OwnedFd::from(write));
+    let Pair { receiver, write } = prepared.take()?;
     let output = Output {
-        receiver: pipe::Receiver::from_owned_fd_unchecked(read.into())?,
+        receiver,
         // A plugin that reads alone may wait for the end of this stream.
         held: (sink != Sink::Pipe).then(|| Arc::clone(&write)),
         program: program.clone(),
@@ -130,4 +133,55 @@ fn null(write: bool) -> io::Result<Arc<OwnedFd>> {
         .write(write)
         .open("/dev/null")?;
     Ok(Arc::new(null.into()))
+}
+
+/// Pipes that were made while nobody waited, and that no program has had.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared(Mutex<Vec<(Id, Pair)>>);
+
+#[derive(Debug)]
+struct Pair {
+    receiver: pipe::Receiver,
+    write: Arc<OwnedFd>,
+}
+
+impl Pair {
+    fn new() -> io::Result<Self> {
+        let (read, write) = io::pipe()?;
+        rustix::io::ioctl_fionbio(&read, true)?;
+        Ok(Self {
+            receiver: pipe::Receiver::from_owned_fd_unchecked(read.into())?,
+            write: Arc::new(write.into()),
+        })
+    }
+}
+
+impl Prepared {
+    /// As many as most programs need.
+    const MOST: usize = 2;
+
+    /// Makes them anew, where there is a runtime to watch them. Whoever finds none
+    /// makes its own.
+    pub(crate) fn refill(&self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        while self.lock().len() < Self::MOST {
+            let Ok(pair) = Pair::new() else { return };
+            self.lock().push((runtime.id(), pair));
+        }
+    }
+
+    fn take(&self) -> io::Result<Pair> {
+        let prepared = self.lock().pop();
+        match prepared {
+            // What another runtime watches is of no use here.
+            Some((runtime, pair)) if runtime == Handle::current().id() => Ok(pair),
+            _ => Pair::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Id, Pair)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -35,6 +35,17 @@ pub(crate) struct Seat<'a> {
     #[expect(dead_code, reason = "a job object needs no name")]
     pub(crate) execution: &'a str,
     pub(crate) caps: Caps,
+    #[expect(dead_code, reason = "tokio makes the pipes with the process")]
+    pub(crate) pipes: &'a Prepared,
+}
+
+/// Nothing that could be made before it is needed.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared;
+
+impl Prepared {
+    #[expect(clippy::unused_self, reason = "elsewhere there are some")]
+    pub(crate) const fn refill(&self) {}
 }
 
 /// A program did not start.
@@ -68,13 +79,15 @@ pub(crate) struct Pipes {
     pub(crate) program: Program,
 }
 
+pub(crate) type FromStdout = ChildStdout;
+pub(crate) type FromStderr = ChildStderr;
+
 /// Whether the program has ended: here its streams hear of that by themselves.
 pub(crate) struct Program;
 
 impl Program {
-    pub(crate) const fn has_ended(&self) {
-        let Self = self;
-    }
+    #[expect(clippy::unused_self, reason = "elsewhere they have to be told")]
+    pub(crate) const fn has_ended(&self) {}
 }
 
 /// What is known of a group that ended.

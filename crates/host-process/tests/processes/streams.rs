@@ -76,6 +76,42 @@ async fn a_plugin_reads_what_is_piped_in_pieces_of_its_size(held: Held) {
     assert_eq!(scope.output().take().0.text(), "e\n");
 }
 
+async fn of_a_stream_that_a_plugin_alone_reads_it_hears_the_end_at_once(held: Held) {
+    let mut launch = shell("echo a; exec >&-; exec sleep 600");
+    launch.stdout = Sink::Pipe;
+    let mut child = Run::new(held).start(&launch).await;
+    let mut read = Vec::new();
+    while let Some(piece) = child.read(OutputStream::Stdout, 100).await.unwrap() {
+        read.extend(piece);
+    }
+    assert_eq!(read, b"a\n");
+    child.kill().await;
+}
+
+async fn of_a_stream_that_goes_to_both_a_plugin_hears_the_end_with_the_program(held: Held) {
+    let mut launch = shell("echo a >&2; exec 2>&-; sleep 0.05; exit 7");
+    launch.stderr = Sink::Tee;
+    let mut child = Run::new(held).start(&launch).await;
+    let mut read = Vec::new();
+    while let Some(piece) = child.read(OutputStream::Stderr, 100).await.unwrap() {
+        read.extend(piece);
+    }
+    assert_eq!(read, b"a\n");
+    assert_eq!(child.wait().await.unwrap(), Exit::Code(7));
+}
+
+async fn what_is_written_in_the_last_moment_is_kept(held: Held) {
+    for length in [1, 4095, 4096, 4097, 60_000] {
+        let run = Run::new(held);
+        let script = format!("head -c {length} /dev/zero | tr '\\0' x; printf y >&2");
+        let mut launch = shell(&script);
+        launch.stderr = Sink::Tee;
+        run.start(&launch).await.wait().await.unwrap();
+        let (_, summary) = run.scope.output().take();
+        assert_eq!((summary.stdout_bytes, summary.stderr_bytes), (length, 1));
+    }
+}
+
 async fn what_comes_line_by_line_is_read_in_few_calls(held: Held) {
     // Slow enough that each line would be a piece of its own.
     let script = "i=0; while [ $i -lt 150 ]; do echo line >&2; sleep 0.005; i=$((i+1)); done";

@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags, XattrFlags, fsetxattr, getxattr, openat};
 use rustix::io::Errno;
 
 use super::{below, is_removed};
+use crate::system::precedence::Preferred;
 use crate::system::proc;
 
 /// Says in the kernel whose run is in a cgroup, for whoever looks after a crash.
@@ -59,13 +60,16 @@ pub(super) struct Dir {
     folder: File,
     kill: File,
     events: File,
+    processes: File,
     cpu: Option<File>,
     counted: Counted,
 }
 
 impl Dir {
     pub(super) fn make(path: PathBuf, counted: Counted) -> io::Result<Self> {
+        let preferred = Preferred::begin();
         fs::create_dir(&path)?;
+        drop(preferred);
         Self::open(path, counted)
     }
 
@@ -81,6 +85,7 @@ impl Dir {
         Ok(Self {
             kill: inside("cgroup.kill", OFlags::WRONLY)?,
             events: inside("cgroup.events", OFlags::RDONLY)?,
+            processes: inside("cgroup.procs", OFlags::RDONLY)?,
             cpu: match inside("cpu.stat", OFlags::RDONLY) {
                 Err(error) if proc::is_gone(&error) => None,
                 stat => Some(stat?),
@@ -123,7 +128,6 @@ impl Dir {
     pub(super) fn is_like_new(&self) -> bool {
         let events = read_at_once(&self.events).unwrap_or_default();
         let none = |key| value(&events, key) == Some(0);
-        // Each folder in it is a link more.
         none("populated")
             && none("frozen")
             && self.folder.metadata().is_ok_and(|facts| facts.nlink() <= 2)
@@ -139,6 +143,7 @@ impl Dir {
 
     /// Removes it, once it is empty, with what its processes made below it.
     pub(super) fn remove(&self) {
+        let _preferred = Preferred::begin();
         if let Err(error) = remove_all(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -173,28 +178,27 @@ impl Dir {
     }
 
     fn add_pids(&self, pids: &mut Vec<i32>) -> io::Result<()> {
-        let mut folders = vec![self.path.clone()];
+        // Without a look at any path: whoever makes or removes a cgroup holds those
+        // up, and may have no turn.
+        if !add_those_of(&self.processes, pids)? || !self.may_have_others_below()? {
+            return Ok(());
+        }
+        let mut folders = below_of(&self.path)?;
         while let Some(folder) = folders.pop() {
-            match fs::read_to_string(folder.join("cgroup.procs")) {
-                Err(error) if proc::is_gone(&error) || is_removed(&error) => continue,
-                text => {
-                    let text = text?;
-                    pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+            match File::open(folder.join("cgroup.procs")) {
+                Err(error) if proc::is_gone(&error) => continue,
+                file => {
+                    add_those_of(&file?, pids)?;
                 }
             }
-            match fs::read_dir(&folder) {
-                Err(error) if proc::is_gone(&error) || is_removed(&error) => {}
-                entries => {
-                    for entry in entries? {
-                        let entry = entry?;
-                        if entry.file_type()?.is_dir() {
-                            folders.push(entry.path());
-                        }
-                    }
-                }
-            }
+            folders.extend(below_of(&folder)?);
         }
         Ok(())
+    }
+
+    /// Each folder in it is a link more, where links are counted.
+    fn may_have_others_below(&self) -> io::Result<bool> {
+        Ok(self.folder.metadata()?.nlink() != 2)
     }
 
     /// Processor time of all that were ever in it, in microseconds.
@@ -254,6 +258,39 @@ fn read_at_once(file: &File) -> io::Result<String> {
     let mut text = [0; LONGEST];
     let length = file.read_at(&mut text, 0)?;
     Ok(String::from_utf8_lossy(&text[..length]).into_owned())
+}
+
+/// Adds the processes that a file lists; false where its cgroup is gone.
+fn add_those_of(file: &File, pids: &mut Vec<i32>) -> io::Result<bool> {
+    let mut text = Vec::new();
+    let mut piece = [0; LONGEST];
+    loop {
+        match file.read_at(&mut piece, text.len() as u64) {
+            Ok(0) => break,
+            Ok(length) => text.extend_from_slice(&piece[..length]),
+            Err(error) if is_removed(&error) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    let text = String::from_utf8_lossy(&text);
+    pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+    Ok(true)
+}
+
+/// The cgroups in a folder; none where it is gone.
+fn below_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if proc::is_gone(&error) || is_removed(&error) => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    Ok(folders)
 }
 
 fn remove_all(folder: &Path) -> io::Result<()> {

@@ -33,6 +33,7 @@ pub(crate) fn ended(files: &[(&str, &str)], caps: &Caps) -> (tempfile::TempDir, 
     let folder = tempfile::tempdir().unwrap();
     let always = [
         ("cgroup.kill", ""),
+        ("cgroup.procs", ""),
         ("cgroup.events", "populated 0\nfrozen 0\n"),
     ];
     for (name, text) in always.iter().chain(files) {
