@@ -185,7 +185,7 @@ async fn bounded_call(
         biased;
         end = &mut called => return Some(end),
         () = cancel.cancelled() => StopReason::Cancelled,
-        () = tokio::time::sleep_until(scope.deadline().into()) => StopReason::TimedOut,
+        () = parts.instances.deadlines.at(scope.deadline()) => StopReason::TimedOut,
     };
     scope.stop(reason);
     let grace = scope.limits().stop_grace.saturating_add(LAST_MOMENT);

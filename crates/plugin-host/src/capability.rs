@@ -16,7 +16,8 @@ pub use crate::state::RunState;
 ///
 /// Lifecycle: `link` once for each plugin that imports it, `begin` at the
 /// start of each run, host functions during the run, [`CapabilityRun::end`]
-/// after the plugin returned, trapped or was dropped.
+/// after the plugin returned, trapped or was dropped, and, once the run's report is
+/// there, [`CapabilityRun::after_report`] and the drop of the state.
 ///
 /// In `link`, call the generated `add_to_linker` with a [`wasmtime::component::HasData`]
 /// type of the crate's own and a getter that asks [`RunState::capability`] for

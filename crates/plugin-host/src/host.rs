@@ -12,6 +12,7 @@ use wasmtime::component::{Component, Linker};
 use crate::ask::AskLimits;
 use crate::bindings::FullJobTypePre;
 use crate::capability::{Capability, RunState};
+use crate::deadline::Deadlines;
 use crate::description::Description;
 use crate::engine::{self, Allocation};
 use crate::limits::RunLimits;
@@ -137,6 +138,7 @@ impl PluginHost {
                 free,
                 spares,
                 ticker,
+                deadlines: Deadlines::default(),
             }),
         })
     }

@@ -13,6 +13,7 @@ pub mod scope;
 mod artifacts;
 mod ask;
 mod call;
+mod deadline;
 mod description;
 mod engine;
 mod host;

@@ -10,6 +10,7 @@ use crate::ask::AskLimits;
 use crate::bindings::{FullJobTypePre, types};
 use crate::call;
 use crate::capability::{Capability, RunState};
+use crate::deadline::Deadlines;
 use crate::description::Description;
 use crate::report::{RunFailure, RunReport, RunRequest};
 use crate::spare::Shelf;
@@ -20,6 +21,7 @@ pub(crate) struct Instances {
     pub(crate) free: Arc<Semaphore>,
     pub(crate) spares: Arc<Semaphore>,
     pub(crate) ticker: Ticker,
+    pub(crate) deadlines: Deadlines,
 }
 
 /// What a plugin is made of.

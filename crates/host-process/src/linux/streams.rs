@@ -87,7 +87,7 @@ impl AsyncRead for Output {
 /// The streams of a program to be, on both sides.
 pub(super) fn streams(launch: &Launch, prepared: &Prepared) -> io::Result<(Pipes, Ends)> {
     let program = Program::default();
-    let (stdin, input) = input(&launch.stdin)?;
+    let (stdin, input) = input(&launch.stdin, prepared)?;
     let (stdout, to_stdout) = output(launch.stdout, &program, prepared)?;
     let (stderr, to_stderr) = output(launch.stderr, &program, prepared)?;
     let pipes = Pipes {
@@ -99,9 +99,9 @@ pub(super) fn streams(launch: &Launch, prepared: &Prepared) -> io::Result<(Pipes
     Ok((pipes, Ends([input, to_stdout, to_stderr])))
 }
 
-fn input(bytes: &[u8]) -> io::Result<(Option<pipe::Sender>, Arc<OwnedFd>)> {
+fn input(bytes: &[u8], prepared: &Prepared) -> io::Result<(Option<pipe::Sender>, Arc<OwnedFd>)> {
     if bytes.is_empty() {
-        return Ok((None, null(false)?));
+        return Ok((None, prepared.nothing()?));
     }
     let (read, write) = io::pipe()?;
     rustix::io::ioctl_fionbio(&write, true)?;
@@ -115,7 +115,7 @@ fn output(
     prepared: &Prepared,
 ) -> io::Result<(Option<Output>, Arc<OwnedFd>)> {
     if sink == Sink::Discard {
-        return Ok((None, null(true)?));
+        return Ok((None, Arc::new(null(true)?)));
     }
     let Pair { receiver, write } = prepared.take()?;
     let output = Output {
@@ -127,17 +127,25 @@ fn output(
     Ok((Some(output), write))
 }
 
-fn null(write: bool) -> io::Result<Arc<OwnedFd>> {
+fn null(write: bool) -> io::Result<OwnedFd> {
     let null = std::fs::OpenOptions::new()
         .read(!write)
         .write(write)
         .open("/dev/null")?;
-    Ok(Arc::new(null.into()))
+    Ok(null.into())
 }
 
-/// Pipes that were made while nobody waited, and that no program has had.
+/// Streams that were opened while nobody waited, and that no program has had.
 #[derive(Debug, Default)]
-pub(crate) struct Prepared(Mutex<Vec<(Id, Pair)>>);
+pub(crate) struct Prepared(Mutex<Open>);
+
+#[derive(Debug, Default)]
+struct Open {
+    pipes: Vec<(Id, Pair)>,
+    /// An input that ends at once: one for each program, as what is done to an open
+    /// file is done for all that have it.
+    nothing: Option<OwnedFd>,
+}
 
 #[derive(Debug)]
 struct Pair {
@@ -166,14 +174,19 @@ impl Prepared {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        while self.lock().len() < Self::MOST {
+        while self.lock().pipes.len() < Self::MOST {
             let Ok(pair) = Pair::new() else { return };
-            self.lock().push((runtime.id(), pair));
+            self.lock().pipes.push((runtime.id(), pair));
+        }
+        if self.lock().nothing.is_none()
+            && let Ok(nothing) = null(false)
+        {
+            self.lock().nothing = Some(nothing);
         }
     }
 
     fn take(&self) -> io::Result<Pair> {
-        let prepared = self.lock().pop();
+        let prepared = self.lock().pipes.pop();
         match prepared {
             // What another runtime watches is of no use here.
             Some((runtime, pair)) if runtime == Handle::current().id() => Ok(pair),
@@ -181,7 +194,101 @@ impl Prepared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Id, Pair)>> {
+    fn nothing(&self) -> io::Result<Arc<OwnedFd>> {
+        let prepared = self.lock().nothing.take();
+        prepared.map_or_else(|| null(false), Ok).map(Arc::new)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::io::Write;
+    use std::task::Waker;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::program;
+
+    fn launch(stdout: Sink) -> Launch {
+        let program = program::Program::open("/bin/sh".as_ref(), None).unwrap();
+        let mut launch = Launch::new(program, "/".into());
+        launch.stdout = stdout;
+        launch
+    }
+
+    /// How many bytes are there now, as one turn of the reader's has it.
+    fn read_now(output: &mut Output) -> Option<usize> {
+        let mut bytes = [0; 100];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let mut context = Context::from_waker(Waker::noop());
+        match Pin::new(output).poll_read(&mut context, &mut buffer) {
+            Poll::Ready(read) => read.map(|()| buffer.filled().len()).ok(),
+            Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_program_that_has_ended_all_is_read_in_one_turn() {
+        let (mut pipes, ends) = streams(&launch(Sink::Tee), &Prepared::default()).unwrap();
+        let mut stdout = pipes.stdout.take().unwrap();
+        let theirs = ends.0[1].try_clone().unwrap();
+        io::PipeWriter::from(theirs).write_all(b"abc").unwrap();
+        drop(ends);
+        assert_eq!(stdout.read(&mut [0; 3]).await.unwrap(), 3);
+        // Nobody but us has the other side.
+        assert_eq!(read_now(&mut stdout), None);
+        pipes.program.has_ended();
+        assert_eq!(read_now(&mut stdout), Some(0));
+    }
+
+    #[tokio::test]
+    async fn who_alone_reads_a_stream_is_told_of_its_end_by_the_system() {
+        let (mut pipes, ends) = streams(&launch(Sink::Pipe), &Prepared::default()).unwrap();
+        drop(ends);
+        let mut all = Vec::new();
+        let mut stdout = pipes.stdout.take().unwrap();
+        stdout.read_to_end(&mut all).await.unwrap();
+        assert!(all.is_empty());
+    }
+
+    #[tokio::test]
+    async fn pipes_are_made_ahead_and_each_is_had_once() {
+        let prepared = Prepared::default();
+        prepared.refill();
+        prepared.refill();
+        assert_eq!(prepared.lock().pipes.len(), Prepared::MOST);
+        let had: Vec<Pair> = (0..3).map(|_| prepared.take().unwrap()).collect();
+        let numbers = had.iter().map(|pair| pair.write.as_raw_fd());
+        let numbers: std::collections::BTreeSet<_> = numbers.collect();
+        assert_eq!(numbers.len(), had.len());
+    }
+
+    #[test]
+    fn what_another_runtime_watches_is_not_used() {
+        let runtime = || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_all().build().unwrap()
+        };
+        let prepared = Prepared::default();
+        prepared.refill();
+        assert!(prepared.lock().pipes.is_empty(), "nobody would watch it");
+        let first = runtime();
+        first.block_on(async { prepared.refill() });
+        drop(first);
+        let length = runtime().block_on(async {
+            let Pair {
+                mut receiver,
+                write,
+            } = prepared.take().unwrap();
+            drop(write);
+            receiver.read_to_end(&mut Vec::new()).await
+        });
+        assert_eq!(length.unwrap(), 0);
     }
 }
