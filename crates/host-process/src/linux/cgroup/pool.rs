@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::dir::Dir;
 
-/// So many wait for the next process; each holds four descriptors.
+/// So many wait for the next process; each holds five descriptors.
 const MOST_UNUSED: usize = 32;
 
 /// Empty cgroups, removed when it is dropped.
