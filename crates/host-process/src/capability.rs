@@ -180,7 +180,7 @@ impl CapabilityRun for ProcessRun {
             self.scratch.keep_from_others();
         }
         // One that nothing was written to is looked at after the report.
-        self.scratch.remove_if_used();
+        self.scratch.leave();
         let passed = meter.passed();
         Ended {
             cost: self.cost,

@@ -1,6 +1,6 @@
 //! The private folder of a run: made when it is first needed, for its owner
-//! alone, and gone or empty when the run ends. Never outlives a start of the
-//! server.
+//! alone, and removed with the run: before its report where we wrote there, right
+//! after it otherwise. Never outlives a start of the server.
 
 use std::fs::File;
 use std::io::Write;
@@ -41,6 +41,8 @@ pub(crate) struct Scratch {
     folder: Option<Private>,
     /// Whether we put something into it, or gave it away.
     used: bool,
+    /// Whether nobody is in it any more, as far as is known.
+    is_left: bool,
 }
 
 impl Folders {
@@ -113,6 +115,7 @@ impl Scratch {
             folders: Arc::clone(folders),
             folder: None,
             used: false,
+            is_left: false,
         }
     }
 
@@ -142,9 +145,10 @@ impl Scratch {
             .map(|()| file)
     }
 
-    /// Ends it, with all that lies in it, if we put something there. Otherwise it
-    /// is looked at when this is dropped.
-    pub(crate) fn remove_if_used(&mut self) {
+    /// Once no process of the run is left, ends it, with all that lies in it, if we
+    /// put something there. Otherwise it is looked at when this is dropped.
+    pub(crate) fn leave(&mut self) {
+        self.is_left = true;
         if self.used {
             self.remove();
         }
@@ -153,7 +157,8 @@ impl Scratch {
     /// Ends it, with all that lies in it.
     fn remove(&mut self) {
         if let Some(private) = self.folder.take() {
-            self.folders.give_back(private, self.used);
+            let used = self.used || !self.is_left;
+            self.folders.give_back(private, used);
         }
     }
 
@@ -266,7 +271,7 @@ mod tests {
             let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
         }
-        scratch.remove();
+        scratch.leave();
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
     }
 
@@ -276,11 +281,13 @@ mod tests {
         let folders = folders(&root);
         let mut first = Scratch::of(&folders);
         let place = first.folder().unwrap().to_owned();
-        first.remove();
+        first.leave();
+        drop(first);
         let mut second = Scratch::of(&folders);
         assert_eq!(second.folder().unwrap(), place);
         std::fs::write(place.join("left"), "").unwrap();
-        second.remove();
+        second.leave();
+        drop(second);
         assert!(!place.exists());
         let mut third = Scratch::of(&folders);
         let place = third.folder().unwrap().to_owned();
@@ -289,10 +296,20 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             let open = std::fs::Permissions::from_mode(0o777);
             std::fs::set_permissions(&place, open).unwrap();
-            third.remove();
+            third.leave();
+            drop(third);
             assert!(!place.exists(), "others could have got in");
         }
         drop(folders);
+    }
+
+    #[test]
+    fn a_folder_that_somebody_may_be_in_serves_nobody_else() {
+        let root = tempfile::tempdir().unwrap();
+        let mut dropped = scratch(&root);
+        let place = dropped.folder().unwrap().to_owned();
+        drop(dropped);
+        assert!(!place.exists(), "its run was dropped and not ended");
     }
 
     #[test]
@@ -301,9 +318,10 @@ mod tests {
         let folders = folders(&root);
         let mut scratch = Scratch::of(&folders);
         scratch.folder().unwrap();
-        scratch.remove();
+        scratch.leave();
+        drop(scratch);
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
-        drop((folders, scratch));
+        drop(folders);
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
     }
 

@@ -24,8 +24,8 @@ pub(crate) const HOSTCALL_BYTES: usize = 64 << 20;
 /// Beyond the stop grace, what host functions need to end what they hold.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
 
-/// Carries out one run. Returns once all that it held is gone but its instance, which
-/// is wiped next.
+/// Carries out one run. Returns once all that it started is gone. Its instance is
+/// wiped next, and what else costs time and changes nothing is done then.
 pub(crate) async fn run(parts: &Arc<PluginParts>, request: RunRequest) -> RunReport {
     let scope = RunScope::new(
         request.attributes,
@@ -87,11 +87,13 @@ impl InUse {
     /// report has it: it takes as long as the report itself.
     fn give_back(mut self, parts: &Arc<PluginParts>) {
         let parts = Arc::clone(parts);
+        let capabilities = std::mem::take(&mut self.store.data_mut().capabilities);
         tokio::spawn(async move {
-            for capability in &mut self.store.data_mut().capabilities {
+            // Others may wait for the place.
+            drop(self);
+            for mut capability in capabilities {
                 capability.after_report();
             }
-            drop(self);
             parts.make_spare().await;
         });
     }

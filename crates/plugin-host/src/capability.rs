@@ -17,7 +17,9 @@ pub use crate::state::RunState;
 /// Lifecycle: `link` once for each plugin that imports it, `begin` at the
 /// start of each run, host functions during the run, [`CapabilityRun::end`]
 /// after the plugin returned, trapped or was dropped, and, once the run's report is
-/// there, [`CapabilityRun::after_report`] and the drop of the state.
+/// there, [`CapabilityRun::after_report`] and the drop of the state. For an instance
+/// that is made ahead `begin` is called too, and its state dropped unused, so it may
+/// hold nothing yet.
 ///
 /// In `link`, call the generated `add_to_linker` with a [`wasmtime::component::HasData`]
 /// type of the crate's own and a getter that asks [`RunState::capability`] for

@@ -108,8 +108,8 @@ impl Plugin {
         self.0.parts.validate(configuration.to_owned()).await
     }
 
-    /// Carries out one run. Returns once all that it held is gone but its instance,
-    /// which is wiped next. To be awaited in a runtime of tokio's.
+    /// Carries out one run. Returns once all that it started is gone; its instance is
+    /// wiped next. To be awaited in a runtime of tokio's.
     pub async fn run(&self, request: RunRequest) -> RunReport {
         call::run(&self.0.parts, request).await
     }

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
@@ -18,12 +19,15 @@ use crate::plugin::PluginParts;
 /// room for these.
 pub(crate) const MOST_SPARES: u32 = 16;
 
+/// So long it may compute at most while it is made: most take some microseconds.
+const MOST_COMPUTED: Duration = Duration::from_millis(50);
+
 /// A plugin's spare instance, if it has one.
 #[derive(Default)]
 pub(crate) struct Shelf {
     spare: Mutex<Option<Spare>>,
-    /// Whether this plugin can't have one.
-    never: AtomicBool,
+    /// Whether one is being made, or this plugin can't have one.
+    closed: AtomicBool,
 }
 
 struct Spare {
@@ -63,22 +67,22 @@ impl PluginParts {
     /// that asks for anything meanwhile, is not tried again: each run has to see
     /// to that itself.
     pub(crate) async fn make_spare(&self) {
-        if self.shelf.never.load(Ordering::Relaxed) || self.shelf.lock().is_some() {
+        if self.shelf.closed.swap(true, Ordering::AcqRel) {
             return;
         }
-        let Ok(place) = Arc::clone(&self.instances.spares).try_acquire_owned() else {
-            return;
-        };
-        match self.made_ahead().await {
-            Some((store, plugin)) => {
-                *self.shelf.lock() = Some(Spare {
-                    store,
-                    plugin,
-                    _place: place,
-                });
-            }
-            None => self.shelf.never.store(true, Ordering::Relaxed),
+        let is_full = self.shelf.lock().is_some();
+        let place = Arc::clone(&self.instances.spares).try_acquire_owned();
+        if let (false, Ok(place)) = (is_full, place) {
+            let Some((store, plugin)) = self.made_ahead().await else {
+                return;
+            };
+            *self.shelf.lock() = Some(Spare {
+                store,
+                plugin,
+                _place: place,
+            });
         }
+        self.shelf.closed.store(false, Ordering::Release);
     }
 
     async fn made_ahead(&self) -> Option<(Store<RunState>, FullJobType)> {
@@ -86,9 +90,13 @@ impl PluginParts {
         let state = RunState::new(self.asking_scope(wall), &self.capabilities, Vec::new());
         let mut store = bounded_store(self, state);
         let meter = Arc::clone(&store.data().meter);
+        let used = Arc::clone(&meter);
         let made = self.ready.instantiate_async(&mut store);
         let made = Metered::new(made, meter, &self.instances.ticker);
         let plugin = tokio::time::timeout(wall, made).await.ok()?.ok()?;
-        store.data().asked_nothing().then_some((store, plugin))
+        let state = store.data();
+        // What it computes or is refused would be its run's to bear.
+        let is_plain = state.asked_nothing() && !state.limiter.refused();
+        (is_plain && used.used() <= MOST_COMPUTED).then_some((store, plugin))
     }
 }

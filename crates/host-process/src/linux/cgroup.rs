@@ -141,7 +141,7 @@ impl Cgroup {
     }
 
     fn look(&self, most: Option<u32>) -> Sample {
-        let pids = self.dir.pids();
+        let pids = self.dir.watched_pids();
         let processes = u32::try_from(pids.len()).unwrap_or(u32::MAX);
         if most.is_some_and(|most| processes > most) {
             // There is no time to lose.

@@ -173,7 +173,7 @@ unsafe fn prepare_and_exec(plan: &Plan<'_>) -> Stage {
                 return Stage::Streams;
             }
         }
-        keep_nothing_else(plan.image);
+        keep_nothing_else(plan);
         for (resource, limit) in plan.limits {
             if libc::setrlimit(*resource, limit) != 0 {
                 return Stage::Limits;
@@ -227,15 +227,30 @@ unsafe fn take_stream(source: RawFd, target: RawFd) -> bool {
     }
 }
 
-/// All that is open beyond the three streams closes with the new program, even
-/// what some library opened without asking for that.
-unsafe fn keep_nothing_else(image: Image<'_>) {
-    const CLOSE_ON_EXEC: libc::c_uint = 4;
-    // SAFETY: changes flags of descriptors, no more. A kernel without the call
-    // (before 5.11) leaves those that close on exec by themselves: all of ours.
+/// All that is open beyond the three streams is closed at once, even what some
+/// library opened without asking for that: among it are the streams of other
+/// programs, whose end nobody would see while this one waits for a folder or a file.
+unsafe fn keep_nothing_else(plan: &Plan<'_>) {
+    let image = match plan.image {
+        Image::File(file) | Image::Script(file) => file,
+        Image::Path(_) => -1,
+    };
+    let kept = [image.min(plan.report), image.max(plan.report)];
+    let mut from = 3;
+    // SAFETY: descriptors of this process's own table. A kernel without the call
+    // (before 5.9) leaves those that close on exec by themselves: all of ours.
     unsafe {
-        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOSE_ON_EXEC);
-        if let Image::Script(file) = image {
+        for keep in kept {
+            if keep < from {
+                continue;
+            }
+            if keep > from {
+                libc::syscall(libc::SYS_close_range, from, keep - 1, 0);
+            }
+            from = keep + 1;
+        }
+        libc::syscall(libc::SYS_close_range, from, libc::c_uint::MAX, 0);
+        if let Image::Script(file) = plan.image {
             libc::fcntl(file, libc::F_SETFD, 0);
         }
     }

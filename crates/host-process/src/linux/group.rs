@@ -292,7 +292,7 @@ fn kill_others(cgroup: &Cgroup, ended: i32) -> bool {
     if cgroup.holds_others(ended).unwrap_or(true) {
         cgroup.kill();
     }
-    false
+    cgroup.is_empty()
 }
 
 async fn reap_cgroup(leader: &mut Leader, cgroup: &Cgroup, is_over: bool) -> End {

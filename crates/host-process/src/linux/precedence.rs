@@ -1,6 +1,6 @@
 //! Which threads the system prefers. Whoever holds a lock of the kernel's that the
 //! watcher needs must not wait for its turn while a fork bomb takes all of them.
-//! Where the system does not let us, nothing changes.
+//! Never prefers a program, and changes nothing where the system does not let us.
 #![expect(unsafe_code, reason = "no crate sets the class of a thread")]
 
 use std::marker::PhantomData;
@@ -24,12 +24,10 @@ pub(super) struct Preferred {
 
 impl Preferred {
     pub(super) fn begin() -> Self {
-        // SAFETY: a number; zero is this thread.
-        let class = unsafe { libc::sched_getscheduler(0) };
         // What somebody gave another class or weight is to have that again, and so
         // is what it starts.
         let is_plain =
-            class == libc::SCHED_OTHER && getpriority_process(None).is_ok_and(|nice| nice == 0);
+            class() == libc::SCHED_OTHER && getpriority_process(None).is_ok_and(|nice| nice == 0);
         Self {
             raised: is_plain && set(libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, 1),
             _thread: PhantomData,
@@ -47,6 +45,13 @@ impl Drop for Preferred {
     }
 }
 
+/// The class of this thread, whatever that of its children is.
+fn class() -> libc::c_int {
+    // SAFETY: a number; zero is this thread.
+    let class = unsafe { libc::sched_getscheduler(0) };
+    class & !libc::SCHED_RESET_ON_FORK
+}
+
 fn set(class: libc::c_int, priority: libc::c_int) -> bool {
     let least = libc::sched_param {
         sched_priority: priority,
@@ -58,11 +63,6 @@ fn set(class: libc::c_int, priority: libc::c_int) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn class() -> libc::c_int {
-        // SAFETY: a number; zero is this thread.
-        unsafe { libc::sched_getscheduler(0) }
-    }
 
     #[test]
     fn a_thread_is_preferred_for_a_while_and_plain_again_after_that() {

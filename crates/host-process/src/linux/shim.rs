@@ -113,7 +113,7 @@ impl Shim {
             keep,
         };
         let plan = (&raw mut plan).cast::<c_void>();
-        // Our memory is locked while it is copied: see there.
+        // Our memory is locked while it is copied, and the watcher needs it.
         let preferred = Preferred::begin();
         // SAFETY: `live` runs in a copy of this process, where the plan is as
         // it is here, and makes system calls only.

@@ -263,10 +263,19 @@ mod tests {
         prepared.refill();
         prepared.refill();
         assert_eq!(prepared.lock().pipes.len(), Prepared::MOST);
+        let number = |pair: &Pair| pair.write.as_raw_fd();
+        let made: Vec<_> = prepared
+            .lock()
+            .pipes
+            .iter()
+            .map(|one| number(&one.1))
+            .collect();
         let had: Vec<Pair> = (0..3).map(|_| prepared.take().unwrap()).collect();
-        let numbers = had.iter().map(|pair| pair.write.as_raw_fd());
-        let numbers: std::collections::BTreeSet<_> = numbers.collect();
-        assert_eq!(numbers.len(), had.len());
+        assert!(
+            made.iter()
+                .all(|one| had[..2].iter().any(|pair| number(pair) == *one))
+        );
+        assert!(!made.contains(&number(&had[2])) && prepared.lock().pipes.is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jobcell_model::OutputStream;
 use jobcell_plugin_host::EffectGate;
 use jobcell_plugin_host::bindings::types::Failure;
 
-use crate::support::{Held, Run, eventually, in_both, shell};
+use crate::support::{Held, PATIENCE, Run, eventually, in_both, shell};
 
 in_both! {
 async fn exit_codes_and_signals_are_told_apart(held: Held) {
@@ -41,6 +41,20 @@ async fn input_that_nobody_reads_holds_nothing_up(held: Held) {
     let mut launch = shell("exit 0");
     launch.stdin = vec![b'x'; 4 << 20];
     assert_eq!(Run::new(held).output(&launch).await.0, Exit::Code(0));
+}
+
+async fn a_folder_that_is_not_there_or_is_none_is_told(held: Held) {
+    for folder in ["/nowhere/at/all", "/etc/hostname"] {
+        let mut launch = shell("exit 0");
+        launch.working_directory = folder.into();
+        let run = Run::new(held);
+        let Err(Failure::NotFound(detail)) = Child::start(&launch, &run.place).await else {
+            panic!("{folder}: it was started");
+        };
+        assert_eq!(detail.code, "path_not_found");
+        assert!(detail.message.contains(folder), "{}", detail.message);
+        assert_eq!(run.cgroups(), 0);
+    }
 }
 
 async fn the_environment_holds_only_what_was_granted(held: Held) {
@@ -80,16 +94,23 @@ async fn of_a_stream_that_a_plugin_alone_reads_it_hears_the_end_at_once(held: He
     let mut launch = shell("echo a; exec >&-; exec sleep 600");
     launch.stdout = Sink::Pipe;
     let mut child = Run::new(held).start(&launch).await;
-    let mut read = Vec::new();
-    while let Some(piece) = child.read(OutputStream::Stdout, 100).await.unwrap() {
-        read.extend(piece);
-    }
-    assert_eq!(read, b"a\n");
+    let reading = async {
+        let mut read = Vec::new();
+        while let Some(piece) = child.read(OutputStream::Stdout, 100).await.unwrap() {
+            read.extend(piece);
+        }
+        read
+    };
+    let read = tokio::time::timeout(PATIENCE, reading).await;
+    assert_eq!(read.unwrap(), b"a\n");
     child.kill().await;
 }
 
 async fn of_a_stream_that_goes_to_both_a_plugin_hears_the_end_with_the_program(held: Held) {
-    let mut launch = shell("echo a >&2; exec 2>&-; sleep 0.05; exit 7");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("last");
+    let script = format!("echo a >&2; exec 2>&-; sleep 0.05; echo > {}; exit 7", file.display());
+    let mut launch = shell(&script);
     launch.stderr = Sink::Tee;
     let mut child = Run::new(held).start(&launch).await;
     let mut read = Vec::new();
@@ -97,6 +118,7 @@ async fn of_a_stream_that_goes_to_both_a_plugin_hears_the_end_with_the_program(h
         read.extend(piece);
     }
     assert_eq!(read, b"a\n");
+    assert!(file.exists(), "the program goes on");
     assert_eq!(child.wait().await.unwrap(), Exit::Code(7));
 }
 

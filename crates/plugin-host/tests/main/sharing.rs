@@ -22,13 +22,17 @@ fn host(instances: u32) -> (PluginHost, Plugin) {
 /// An instance is given back after the report of its run. None are counted where the
 /// system has no room for a pool.
 async fn becomes_empty(host: &PluginHost) {
-    let held = || {
-        let pooled = host.pooled_instances().unwrap_or(host.spare_instances());
-        (host.instances_in_use(), pooled - host.spare_instances())
-    };
+    eventually("all are given back", || {
+        let spare = host.spare_instances();
+        host.instances_in_use() == 0 && host.pooled_instances().is_none_or(|all| all == spare)
+    })
+    .await;
+}
+
+async fn eventually(what: &str, check: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while held() != (0, 0) {
-        assert!(Instant::now() < deadline, "still there: {:?}", held());
+    while !check() {
+        assert!(Instant::now() < deadline, "waited until {what}");
         tokio::task::yield_now().await;
     }
 }
@@ -127,12 +131,19 @@ fn instances_come_from_a_pool_where_the_system_has_room_for_one() {
 async fn a_run_begins_with_an_instance_that_was_made_after_the_one_before() {
     let (host, plugin) = host(1);
     assert_eq!(host.spare_instances(), 0, "before anybody needs any");
-    for _ in 0..3 {
-        let report = plugin.run(request("count", tight())).await;
-        assert_eq!(report.output.text(), "run 1");
-        becomes_empty(&host).await;
-        assert_eq!(host.spare_instances(), 1);
-    }
+    let report = plugin.run(request("count", tight())).await;
+    assert_eq!(report.output.text(), "run 1");
+    eventually("one is made", || host.spare_instances() == 1).await;
+    let sleeper = request("sleep", tight());
+    let cancel = sleeper.cancel.clone();
+    let running = tokio::spawn({
+        let plugin = plugin.clone();
+        async move { plugin.run(sleeper).await }
+    });
+    eventually("it is in use", || host.spare_instances() == 0).await;
+    cancel.cancel();
+    running.await.unwrap();
+    eventually("another one is made", || host.spare_instances() == 1).await;
     // More than it may have: as it would be without a spare one.
     let small = RunLimits {
         guest_memory: 64 << 10,
@@ -141,9 +152,5 @@ async fn a_run_begins_with_an_instance_that_was_made_after_the_one_before() {
     let report = plugin.run(request("nothing", small)).await;
     assert_eq!(crate::support::failure(&report).0, "limit_guest_memory");
     drop(plugin);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while host.spare_instances() > 0 {
-        assert!(Instant::now() < deadline, "it outlives its plugin");
-        tokio::task::yield_now().await;
-    }
+    eventually("it goes with its plugin", || host.spare_instances() == 0).await;
 }

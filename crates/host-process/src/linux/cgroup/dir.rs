@@ -18,7 +18,7 @@ use crate::system::proc;
 
 /// Says in the kernel whose run is in a cgroup, for whoever looks after a crash.
 const MARK: &CStr = c"user.jobcell.execution";
-/// The files that are read here hold less.
+/// The files that are read at once hold less.
 const LONGEST: usize = 2048;
 
 /// What the kernel counts and bounds in a cgroup: there are no files of what it
@@ -128,6 +128,7 @@ impl Dir {
     pub(super) fn is_like_new(&self) -> bool {
         let events = read_at_once(&self.events).unwrap_or_default();
         let none = |key| value(&events, key) == Some(0);
+        // Each folder in it is a link more, where links are counted.
         none("populated")
             && none("frozen")
             && self.folder.metadata().is_ok_and(|facts| facts.nlink() <= 2)
@@ -143,7 +144,6 @@ impl Dir {
 
     /// Removes it, once it is empty, with what its processes made below it.
     pub(super) fn remove(&self) {
-        let _preferred = Preferred::begin();
         if let Err(error) = remove_all(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -162,25 +162,34 @@ impl Dir {
         }
     }
 
-    /// What is in it and below it, as far as that can be seen.
-    pub(super) fn pids(&self) -> Vec<i32> {
+    /// What is in it and below it, as far as that can be seen, for the one thread that
+    /// looks now and then. It looks at no path: whoever makes or removes a cgroup
+    /// holds those up, and may have no turn.
+    pub(super) fn watched_pids(&self) -> Vec<i32> {
         let mut pids = Vec::new();
-        // Whoever looks now and then sees the rest later.
-        self.add_pids(&mut pids).ok();
+        // It sees the rest later.
+        self.add_pids(&self.processes, &mut pids).ok();
         pids
+    }
+
+    /// The same for others, of whom none may read a file beside another one.
+    pub(super) fn pids(&self) -> Vec<i32> {
+        self.all_pids().unwrap_or_default()
     }
 
     /// The same for whom "it can't be seen" is not "it is empty".
     pub(super) fn all_pids(&self) -> io::Result<Vec<i32>> {
         let mut pids = Vec::new();
-        self.add_pids(&mut pids)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        match openat(&self.folder, "cgroup.procs", flags, Mode::empty()).map_err(io::Error::from) {
+            Err(error) if proc::is_gone(&error) || is_removed(&error) => {}
+            file => self.add_pids(&file?.into(), &mut pids)?,
+        }
         Ok(pids)
     }
 
-    fn add_pids(&self, pids: &mut Vec<i32>) -> io::Result<()> {
-        // Without a look at any path: whoever makes or removes a cgroup holds those
-        // up, and may have no turn.
-        if !add_those_of(&self.processes, pids)? || !self.may_have_others_below()? {
+    fn add_pids(&self, own: &File, pids: &mut Vec<i32>) -> io::Result<()> {
+        if !add_those_of(own, pids)? || !self.may_have_others_below()? {
             return Ok(());
         }
         let mut folders = below_of(&self.path)?;
@@ -294,7 +303,10 @@ fn below_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn remove_all(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir(folder) {
+    let preferred = Preferred::begin();
+    let removed = fs::remove_dir(folder);
+    drop(preferred);
+    match removed {
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
             // Deepest last in this list, so that it is taken from its end.
             let mut all = vec![folder.to_owned()];
