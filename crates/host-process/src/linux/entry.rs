@@ -266,3 +266,52 @@ unsafe fn become_user(identity: &Identity) -> bool {
             && libc::syscall(libc::SYS_setresuid, *uid, *uid, *uid) == 0
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+
+    use super::super::clone3::{self, Memory};
+    use super::*;
+
+    /// Says which of these are open once all others are closed.
+    unsafe extern "C" fn tell_what_is_open(argument: *mut c_void) -> ! {
+        // SAFETY: a copy of what the test holds; only system calls.
+        unsafe {
+            let (plan, asked) = &*argument.cast::<(Plan<'_>, [RawFd; 3])>();
+            keep_nothing_else(plan);
+            let told = asked.map(|one| u8::from(libc::fcntl(one, libc::F_GETFD) >= 0));
+            libc::write(plan.report, told.as_ptr().cast(), told.len());
+            libc::_exit(0)
+        }
+    }
+
+    #[test]
+    fn nothing_of_ours_is_open_beside_what_the_program_needs() {
+        let [before, image, after] = [(); 3].map(|()| File::open("/dev/null").unwrap());
+        let (mut report, tell) = io::pipe().unwrap();
+        let plan = Plan::new(Parts {
+            image: Image::File(image.as_raw_fd()),
+            arguments: &[],
+            environment: &[],
+            streams: [0, 1, 2],
+            folder: c"/",
+            limits: &[],
+            identity: None,
+            report: tell.as_raw_fd(),
+        });
+        let asked = [&before, &image, &after].map(AsRawFd::as_raw_fd);
+        let mut argument = (plan, asked);
+        let argument = (&raw mut argument).cast();
+        // SAFETY: system calls alone, in a copy of this process.
+        let started = unsafe { clone3::start(tell_what_is_open, argument, Memory::Copied, None) };
+        drop(tell);
+        let mut told = Vec::new();
+        report.read_to_end(&mut told).unwrap();
+        drop(started.unwrap());
+        assert_eq!(told, [0, 1, 0]);
+    }
+}
