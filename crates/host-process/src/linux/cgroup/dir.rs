@@ -172,7 +172,8 @@ impl Dir {
         pids
     }
 
-    /// The same for others, of whom none may read a file beside another one.
+    /// The same for others, of whom none may read a file beside another one. What can't
+    /// be seen is not asked to end, or not named; the kill that follows needs no list.
     pub(super) fn pids(&self) -> Vec<i32> {
         self.all_pids().unwrap_or_default()
     }
