@@ -52,7 +52,7 @@ impl Row {
             what.to_owned(),
             format!("p50 {half:.1?}, p99 {:.1?}", got.quantile(0.99)),
             format!("{name}: p50 {floor_half:.1?}"),
-            format!("{ratio:.2} ×"),
+            format!("{ratio:.3} ×"),
             format!("≤ {goal} ×"),
         ])
     }

@@ -15,11 +15,11 @@ use crate::meter;
 use crate::scratch::{Folders, Scratch};
 use crate::spawn::{Child, Place};
 use crate::system::{self, Containment, Prepared};
-use crate::tools::{Found, Tools};
+use crate::tools::{Found, OpenTool, Tools};
 use crate::usage::Usage;
 use crate::watcher::Watchers;
 
-/// So many processes that ended are kept to the end of their run.
+/// So many processes that ended, and tools, are kept to the end of their run.
 const MOST_ENDED: usize = 2;
 
 /// What is granted to processes.
@@ -131,6 +131,7 @@ impl Capability for ProcessCapability {
             scratch: Scratch::of(&self.folders),
             started: 0,
             ended: Vec::new(),
+            over: Vec::new(),
             cost: Cost::default(),
         })
     }
@@ -155,25 +156,17 @@ pub(crate) struct ProcessRun {
     pub(crate) started: u32,
     /// Some of those that ended: what they leave open is closed after the report.
     ended: Vec<Child>,
+    /// The same of tools that the plugin has let go of.
+    over: Vec<Arc<OpenTool>>,
     pub(crate) cost: Cost,
 }
 
 #[async_trait]
 impl CapabilityRun for ProcessRun {
     async fn end(&mut self) -> Ended {
-        // All at once, so that many stubborn groups take one grace period.
-        let mut killing = tokio::task::JoinSet::new();
-        for mut child in self.resources.take_children() {
-            killing.spawn(async move {
-                child.kill().await;
-                child.usage()
-            });
-        }
-        while let Some(killed) = killing.join_next().await {
-            match killed {
-                Ok(usage) => self.count(usage),
-                Err(error) => tracing::error!(%error, "ending a process failed"),
-            }
+        let children = self.resources.take_children();
+        if !children.is_empty() {
+            self.kill_all(children).await;
         }
         let meter = &self.place.meter;
         if meter.left().is_some() {
@@ -206,6 +199,30 @@ impl ProcessRun {
         self.count(child.usage());
         if self.ended.len() < MOST_ENDED {
             self.ended.push(child);
+        }
+    }
+
+    /// Kills all at once, so that many stubborn groups take one grace period.
+    async fn kill_all(&mut self, children: Vec<Child>) {
+        let mut killing = tokio::task::JoinSet::new();
+        for mut child in children {
+            killing.spawn(async move {
+                child.kill().await;
+                child.usage()
+            });
+        }
+        while let Some(killed) = killing.join_next().await {
+            match killed {
+                Ok(usage) => self.count(usage),
+                Err(error) => tracing::error!(%error, "ending a process failed"),
+            }
+        }
+    }
+
+    /// Keeps a tool open that nobody asks for any more.
+    pub(crate) fn is_done_with(&mut self, tool: Arc<OpenTool>) {
+        if self.over.len() < MOST_ENDED {
+            self.over.push(tool);
         }
     }
 

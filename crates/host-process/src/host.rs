@@ -260,7 +260,9 @@ impl HostTool for ProcessRun {
     }
 
     fn drop(&mut self, tool: Resource<ToolResource>) -> wasmtime::Result<()> {
-        self.resources.tools.remove(&tool.rep());
+        if let Some(tool) = self.resources.tools.remove(&tool.rep()) {
+            self.is_done_with(tool);
+        }
         Ok(())
     }
 }

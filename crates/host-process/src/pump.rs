@@ -90,12 +90,13 @@ async fn drain<P: AsyncRead + Unpin>(
     mut reader: Sender,
 ) -> Option<P> {
     let mut pipe = pipe?;
-    let mut buffer = vec![0; FIRST_PIECE];
+    let mut buffer = Vec::with_capacity(FIRST_PIECE);
     #[cfg(windows)]
     let mut decoder = crate::system::decoder();
     loop {
-        let length = pipe.read(&mut buffer).await.unwrap_or(0);
-        let piece = &buffer[..length];
+        buffer.clear();
+        let length = pipe.read_buf(&mut buffer).await.unwrap_or(0);
+        let piece = &buffer[..];
         #[cfg(windows)]
         let decoded = match (length, &mut decoder) {
             (0, decoder) => decoder.take().map(Decoder::finish).unwrap_or_default(),
@@ -118,8 +119,8 @@ async fn drain<P: AsyncRead + Unpin>(
         if length == 0 {
             return Some(pipe);
         }
-        if length == buffer.len() && length < PIECE {
-            buffer = vec![0; (length * 4).min(PIECE)];
+        if length == buffer.capacity() && length < PIECE {
+            buffer = Vec::with_capacity((length * 4).min(PIECE));
         }
     }
 }

@@ -492,6 +492,7 @@ impl Place {
 
     /// Makes ready what the next process needs, of this run or another one.
     pub(crate) fn prepare_next(&self) {
+        self.containment.prepare_next();
         self.pipes.refill();
     }
 

@@ -4,6 +4,7 @@ use jobcell_plugin_sdk::job_type::Completion;
 use jobcell_plugin_sdk::process::{self, Tool};
 use jobcell_plugin_sdk::program;
 use jobcell_plugin_sdk::run_context::{self, Parameter, Step, StepStatus};
+use jobcell_plugin_sdk::steps;
 use jobcell_plugin_sdk::types::{Detail, Failure};
 use serde_json::{Value, json};
 
@@ -33,14 +34,14 @@ pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> 
             } else {
                 StepStatus::Failed
             };
-            step.finish(status, &details.to_string())?;
+            step.finish(status, &steps::text(&details))?;
             Ok(completion)
         }
         Err(failure) => {
             let details = json!({ "error": failure.sentence() });
             // The first failure is the one to tell, whether or not the step
             // can still be written.
-            drop(step.finish(StepStatus::Failed, &details.to_string()));
+            drop(step.finish(StepStatus::Failed, &steps::text(&details)));
             Err(failure)
         }
     }

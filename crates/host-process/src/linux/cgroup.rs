@@ -236,10 +236,8 @@ impl Cgroup {
         match self.pool.upgrade() {
             Some(pool) if !before.killed && !killed && self.dir.counts_nothing() => {
                 let used_us = u64::try_from(total.cpu_time.as_micros()).unwrap_or(0);
-                pool.give(Unused {
-                    dir: Arc::clone(&self.dir),
-                    cpu_us: self.before_us + used_us,
-                });
+                let cpu_us = self.before_us + used_us;
+                pool.give(Unused::new(Arc::clone(&self.dir), cpu_us));
             }
             pool => {
                 // Whoever killed it without us may have killed all of them.

@@ -196,6 +196,13 @@ impl Containment {
         Ok((group, pipes))
     }
 
+    /// Makes ready what the next process needs.
+    pub(crate) fn prepare_next(&self) {
+        if let Self::Cgroups(root) = self {
+            root.check_next();
+        }
+    }
+
     /// Kills what earlier processes of this one's kind left, without a wait.
     pub(crate) fn clean_leftovers(&self) {
         if let Self::Cgroups(root) = self {
@@ -404,13 +411,13 @@ fn limits(caps: &Caps) -> Vec<Limit> {
         let most = own.min(u64::from(most) * 4 + SPARE);
         limits.push((libc::RLIMIT_NPROC, both(most)));
     }
-    let hardest = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let hardest = || getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     if let Some(most) = caps.open_files {
-        limits.push((libc::RLIMIT_NOFILE, both(most.min(hardest))));
+        limits.push((libc::RLIMIT_NOFILE, both(most.min(hardest()))));
     } else if let Some(before) = OPEN_FILES.get() {
         let as_before = libc::rlimit {
             rlim_cur: before.unwrap_or(libc::RLIM_INFINITY),
-            rlim_max: hardest,
+            rlim_max: hardest(),
         };
         limits.push((libc::RLIMIT_NOFILE, as_before));
     }

@@ -2,6 +2,7 @@
 //! before it is asked to.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,10 @@ use tokio::net::unix::pipe;
 use tokio::runtime::{Handle, Id};
 
 use crate::spawn::{Launch, Sink};
+
+/// So much of a stream is read in the turn in which its end is noted; what is left
+/// comes a turn later.
+const AT_ONCE: usize = 4 << 10;
 
 /// The streams of a child, on our side.
 pub(crate) struct Pipes {
@@ -62,9 +67,11 @@ impl Output {
     /// What is there, once. The runtime hears only later that the stream has
     /// ended because we let go of it.
     fn read_rest(&self, buffer: &mut ReadBuf<'_>) -> Option<()> {
-        let read = rustix::io::read(&self.receiver, buffer.initialize_unfilled());
+        let mut room = [MaybeUninit::<u8>::uninit(); AT_ONCE];
+        let most = buffer.remaining().min(AT_ONCE);
         // Nothing yet, or a failure: the runtime tells.
-        buffer.advance(read.ok()?);
+        let (read, _) = rustix::io::read(&self.receiver, &mut room[..most]).ok()?;
+        buffer.put_slice(read);
         Some(())
     }
 }

@@ -166,6 +166,9 @@ impl Containment {
         Ok((Group { child, job, ended }, pipes))
     }
 
+    /// Nothing here is made ready.
+    pub(crate) const fn prepare_next(&self) {}
+
     /// A crash left nothing.
     pub(crate) const fn clean_leftovers(&self) {}
 }

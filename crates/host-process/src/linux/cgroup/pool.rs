@@ -3,11 +3,15 @@
 //! in it holds the process up or counts for it. Never holds one that anybody uses.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::dir::Dir;
 
 /// So many wait for the next process; each holds five descriptors.
 const MOST_UNUSED: usize = 32;
+
+/// So long a look at one is believed.
+pub(super) const HOLDS: Duration = Duration::from_millis(100);
 
 /// Empty cgroups, removed when it is dropped.
 #[derive(Debug, Default)]
@@ -19,6 +23,25 @@ pub(super) struct Unused {
     pub(super) dir: Arc<Dir>,
     /// Processor time of all that were in it, in microseconds.
     pub(super) cpu_us: u64,
+    /// When it was last seen to be as it was made.
+    pub(super) like_new: Option<Instant>,
+}
+
+impl Unused {
+    /// One whose last process has just ended, or that was just made.
+    pub(super) const fn new(dir: Arc<Dir>, cpu_us: u64) -> Self {
+        Self {
+            dir,
+            cpu_us,
+            like_new: None,
+        }
+    }
+
+    /// Whether it is as it was made. Whoever has our rights may have changed it.
+    fn is_like_new(&self) -> bool {
+        let seen = self.like_new.is_some_and(|seen| seen.elapsed() < HOLDS);
+        seen || self.dir.is_like_new()
+    }
 }
 
 impl Pool {
@@ -26,8 +49,7 @@ impl Pool {
     pub(super) fn take(&self) -> Option<Unused> {
         loop {
             let unused = self.lock().pop()?;
-            // Whoever has our rights may have changed it since.
-            if unused.dir.is_like_new() {
+            if unused.is_like_new() {
                 return Some(unused);
             }
             unused.dir.remove();
@@ -42,6 +64,19 @@ impl Pool {
         }
         drop(all);
         unused.dir.remove();
+    }
+
+    /// Looks at the one that is taken next, for whoever takes it soon.
+    pub(super) fn check_next(&self) {
+        // Others need not wait for what the kernel has to say.
+        let next = self.lock().pop();
+        let Some(mut next) = next else { return };
+        if next.dir.is_like_new() {
+            next.like_new = Some(Instant::now());
+            self.give(next);
+        } else {
+            next.dir.remove();
+        }
     }
 
     /// Removes all of them.

@@ -104,10 +104,7 @@ impl Root {
         let unused = self.pool.as_ref().and_then(|pool| pool.take());
         let unused = match unused {
             Some(unused) => unused,
-            None => Unused {
-                dir: Arc::new(self.make()?),
-                cpu_us: 0,
-            },
+            None => Unused::new(Arc::new(self.make()?), 0),
         };
         unused
             .dir
@@ -115,6 +112,13 @@ impl Root {
             .inspect_err(|_| unused.dir.remove())?;
         let pool = self.pool.as_ref().map(Arc::downgrade);
         Ok(Cgroup::pooled(unused, pool.unwrap_or_default()))
+    }
+
+    /// Looks at the cgroup that waits for the next process.
+    pub(crate) fn check_next(&self) {
+        if let Some(pool) = &self.pool {
+            pool.check_next();
+        }
     }
 
     fn make(&self) -> io::Result<Dir> {

@@ -1,6 +1,7 @@
 //! Folders that look like cgroups, for what this machine's kernel can't show.
 
 use std::os::unix::fs::MetadataExt;
+use std::time::Instant;
 
 use super::dir::{Counted, value};
 use super::root::{lives, own_folder};
@@ -154,7 +155,7 @@ fn only_what_is_like_new_is_taken_again() {
     let folders = ["populated 1\nfrozen 0\n", "populated 0\nfrozen 1\n"].map(|events| {
         let (folder, cgroup) = ended(&[("cgroup.events", events)], &Caps::default());
         let dir = Arc::clone(&cgroup.dir);
-        pool.give(Unused { dir, cpu_us: 0 });
+        pool.give(Unused::new(dir, 0));
         folder
     });
     assert!(pool.take().is_none());
@@ -164,9 +165,34 @@ fn only_what_is_like_new_is_taken_again() {
         return eprintln!("left out: folders here do not tell how many they hold");
     }
     let dir = Arc::clone(&cgroup.dir);
-    pool.give(Unused { dir, cpu_us: 0 });
+    pool.give(Unused::new(dir, 0));
     assert!(pool.take().is_none());
     drop(folders);
+}
+
+#[test]
+fn the_next_one_is_looked_at_ahead_and_that_is_believed_for_a_moment() {
+    let taken = |seen: Option<Instant>| {
+        let (_folder, cgroup) = ended(&[("cgroup.events", "populated 1\n")], &Caps::default());
+        let pool = Pool::default();
+        let mut unused = Unused::new(Arc::clone(&cgroup.dir), 0);
+        unused.like_new = seen;
+        pool.give(unused);
+        pool.take().is_some()
+    };
+    let now = Instant::now();
+    assert!(taken(now.checked_add(Duration::from_secs(60))));
+    assert!(!taken(now.checked_sub(pool::HOLDS)));
+    assert!(!taken(None));
+    let seen = |events| {
+        let (_folder, cgroup) = ended(&[("cgroup.events", events)], &Caps::default());
+        let pool = Pool::default();
+        pool.give(Unused::new(Arc::clone(&cgroup.dir), 0));
+        pool.check_next();
+        pool.take().is_some_and(|unused| unused.like_new.is_some())
+    };
+    assert!(seen("populated 0\nfrozen 0\n"));
+    assert!(!seen("populated 0\nfrozen 1\n"));
 }
 
 #[test]
