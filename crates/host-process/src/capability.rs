@@ -19,8 +19,8 @@ use crate::tools::{Found, OpenTool, Tools};
 use crate::usage::Usage;
 use crate::watcher::Watchers;
 
-/// So many processes that ended, and tools, are kept to the end of their run.
-const MOST_ENDED: usize = 2;
+/// So many processes that ended, and so many tools, are kept to the end of their run.
+const MOST_KEPT: usize = 2;
 
 /// What is granted to processes.
 #[derive(Debug, Clone, Default)]
@@ -131,7 +131,7 @@ impl Capability for ProcessCapability {
             scratch: Scratch::of(&self.folders),
             started: 0,
             ended: Vec::new(),
-            over: Vec::new(),
+            used_tools: Vec::new(),
             cost: Cost::default(),
         })
     }
@@ -157,7 +157,7 @@ pub(crate) struct ProcessRun {
     /// Some of those that ended: what they leave open is closed after the report.
     ended: Vec<Child>,
     /// The same of tools that the plugin has let go of.
-    over: Vec<Arc<OpenTool>>,
+    used_tools: Vec<Arc<OpenTool>>,
     pub(crate) cost: Cost,
 }
 
@@ -197,7 +197,7 @@ impl ProcessRun {
     /// Counts what a process cost that has ended.
     pub(crate) fn has_ended(&mut self, child: Child) {
         self.count(child.usage());
-        if self.ended.len() < MOST_ENDED {
+        if self.ended.len() < MOST_KEPT {
             self.ended.push(child);
         }
     }
@@ -221,8 +221,8 @@ impl ProcessRun {
 
     /// Keeps a tool open that nobody asks for any more.
     pub(crate) fn is_done_with(&mut self, tool: Arc<OpenTool>) {
-        if self.over.len() < MOST_ENDED {
-            self.over.push(tool);
+        if self.used_tools.len() < MOST_KEPT {
+            self.used_tools.push(tool);
         }
     }
 

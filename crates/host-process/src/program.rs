@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -62,7 +62,7 @@ pub enum ProgramError {
     NotExecutable,
     /// It can't be opened.
     #[error("can't be opened")]
-    Open(#[from] io::Error),
+    Open(#[source] io::Error),
     /// It is not the file that the admin named.
     #[error("has the SHA-256 {found}, not the one that is granted")]
     Changed {
@@ -96,20 +96,13 @@ impl Program {
     /// When it is no executable file, or another one than was granted.
     pub fn open(path: &Path, hash: Option<Hash>) -> Result<Self, ProgramError> {
         let mut file = open(path, hash.is_some())?;
-        let seen = file.metadata().map_err(ProgramError::Open)?;
-        if !seen.is_file() {
-            return Err(ProgramError::Missing);
-        }
-        let look = |file: &mut File| kind(path, file, &seen);
-        let is_script = match KINDS.of(&mut file, &seen, SystemTime::now, look) {
-            Ok(Kind { is_script }) => is_script,
-            // One that may be run and not read is no script: an interpreter could
-            // not read it either.
-            Err(ProgramError::Open(_)) => false,
-            Err(refused) => return Err(refused),
-        };
+        check_mode(path, &file)?;
+        let mut start = [0; 2];
+        // One that may be run and not read is no script: an interpreter could
+        // not read it either.
+        let is_script = file.read_exact(&mut start).is_ok() && start == *b"#!";
         if let Some(hash) = hash {
-            let found = CONTENTS.of(&mut file, &seen, SystemTime::now, content);
+            let found = CONTENTS.of(&mut file, SystemTime::now());
             let found = found.map_err(ProgramError::Open)?;
             if found != hash {
                 return Err(ProgramError::Changed { found });
@@ -140,75 +133,67 @@ impl Program {
     }
 }
 
-/// What was found out about files: a tool runs often, and to look at it again takes
-/// time that grows with its size.
-struct Known<T>(Mutex<BTreeMap<Place, (State, T)>>);
+/// What files contain, as far as it was looked at: a tool may be large, and runs
+/// often.
+struct Contents(Mutex<BTreeMap<Place, (State, Hash)>>);
 
 /// Of all programs of this process: a file is the same for all.
-static CONTENTS: Known<Hash> = Known(Mutex::new(BTreeMap::new()));
-static KINDS: Known<Kind> = Known(Mutex::new(BTreeMap::new()));
+static CONTENTS: Contents = Contents(Mutex::new(BTreeMap::new()));
 
 /// Device and number of a file.
 type Place = (u64, u64);
-/// Its size, and when it was changed last, which nobody but the system sets: it is
-/// when its content or its owner was, or who may do what with it.
+/// Its size, and when it was changed last, which nobody but the system sets.
 type State = (u64, i64, i64);
 
-impl<T: Copy> Known<T> {
+impl Contents {
     /// So many are remembered.
     const MOST: usize = 256;
     /// A file that was changed so short a time ago may be changed again without
     /// its time being another one.
     const SETTLED: Duration = Duration::from_secs(2);
 
-    /// What is known of a file, or else what is found out now.
-    fn of<E: From<io::Error>>(
-        &self,
-        file: &mut File,
-        seen: &Metadata,
-        now: impl FnOnce() -> SystemTime,
-        find_out: impl FnOnce(&mut File) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let Some((place, state)) = facts(seen) else {
-            return find_out(file);
+    fn of(&self, file: &mut File, now: SystemTime) -> io::Result<Hash> {
+        let Some((place, state)) = facts(file)? else {
+            return content(file);
         };
-        if let Some((known, found)) = self.lock().get(&place)
+        if let Some((known, hash)) = self.lock().get(&place)
             && *known == state
         {
-            return Ok(*found);
+            return Ok(*hash);
         }
-        let found = find_out(file)?;
-        let settled = now()
+        let hash = content(file)?;
+        let settled = now
             .checked_sub(Self::SETTLED)
             .and_then(|before| before.duration_since(UNIX_EPOCH).ok())
             .and_then(|before| i64::try_from(before.as_secs()).ok())
             .is_some_and(|before| state.1 < before);
-        if settled && facts(&file.metadata()?) == Some((place, state)) {
+        if settled && facts(file)? == Some((place, state)) {
             let mut known = self.lock();
             if known.len() >= Self::MOST {
                 known.clear();
             }
-            known.insert(place, (state, found));
+            known.insert(place, (state, hash));
         }
-        Ok(found)
+        Ok(hash)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, (State, T)>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, (State, Hash)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(unix)]
-fn facts(seen: &Metadata) -> Option<(Place, State)> {
+fn facts(file: &File) -> io::Result<Option<(Place, State)>> {
     use std::os::unix::fs::MetadataExt;
-    let state = (seen.size(), seen.ctime(), seen.ctime_nsec());
-    Some(((seen.dev(), seen.ino()), state))
+    let facts = file.metadata()?;
+    let state = (facts.size(), facts.ctime(), facts.ctime_nsec());
+    Ok(Some(((facts.dev(), facts.ino()), state)))
 }
 
 /// Here anybody may set the times of a file.
 #[cfg(not(unix))]
-const fn facts(_seen: &Metadata) -> Option<(Place, State)> {
-    None
+fn facts(_file: &File) -> io::Result<Option<(Place, State)>> {
+    Ok(None)
 }
 
 fn content(file: &mut File) -> io::Result<Hash> {
@@ -243,27 +228,15 @@ fn open(path: &Path, _to_read: bool) -> Result<File, ProgramError> {
     })
 }
 
-/// What a file that can be run is.
-#[derive(Debug, Clone, Copy)]
-struct Kind {
-    is_script: bool,
-}
-
-fn kind(path: &Path, file: &mut File, seen: &Metadata) -> Result<Kind, ProgramError> {
-    check_mode(path, seen)?;
-    let mut start = [0; 2];
-    let is_script = match file.read_exact(&mut start) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
-        read => read.map(|()| start == *b"#!")?,
-    };
-    Ok(Kind { is_script })
-}
-
 #[cfg(unix)]
-fn check_mode(path: &Path, seen: &Metadata) -> Result<(), ProgramError> {
+fn check_mode(path: &Path, file: &File) -> Result<(), ProgramError> {
     use std::os::unix::fs::PermissionsExt;
+    let facts = file.metadata().map_err(ProgramError::Open)?;
+    if !facts.is_file() {
+        return Err(ProgramError::Missing);
+    }
     // For root the system may say yes to everything, so the bits count too.
-    let marked = seen.permissions().mode() & 0o111 != 0;
+    let marked = facts.permissions().mode() & 0o111 != 0;
     let allowed = nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok();
     if marked && allowed {
         Ok(())
@@ -273,9 +246,13 @@ fn check_mode(path: &Path, seen: &Metadata) -> Result<(), ProgramError> {
 }
 
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "other systems have a mark")]
-const fn check_mode(_path: &Path, _seen: &Metadata) -> Result<(), ProgramError> {
-    Ok(())
+fn check_mode(_path: &Path, file: &File) -> Result<(), ProgramError> {
+    let facts = file.metadata().map_err(ProgramError::Open)?;
+    if facts.is_file() {
+        Ok(())
+    } else {
+        Err(ProgramError::Missing)
+    }
 }
 
 #[cfg(all(test, unix))]
@@ -306,13 +283,11 @@ mod tests {
     #[test]
     fn a_file_is_read_again_once_it_may_have_changed() {
         let (_folder, path) = executable("one");
-        let contents = Known(Mutex::default());
+        let contents = Contents(Mutex::default());
         let remembered = || contents.lock().len();
         let of = |after: u64| {
-            let now = || SystemTime::now() + Duration::from_secs(after);
-            let mut file = File::open(&path).unwrap();
-            let seen = file.metadata().unwrap();
-            contents.of(&mut file, &seen, now, content).unwrap()
+            let now = SystemTime::now() + Duration::from_secs(after);
+            contents.of(&mut File::open(&path).unwrap(), now).unwrap()
         };
         let first = of(0);
         assert_eq!(remembered(), 0, "it was changed a moment ago");
@@ -326,29 +301,6 @@ mod tests {
         assert_eq!(of(10), other);
         std::fs::write(&path, "two!").unwrap();
         assert!(![first, other].contains(&of(10)));
-    }
-
-    #[test]
-    fn what_a_file_is_holds_until_it_is_changed() {
-        let (_folder, path) = executable("\x7fELF");
-        let kinds = Known(Mutex::default());
-        let of = || {
-            let later = || SystemTime::now() + Duration::from_secs(10);
-            let mut file = File::open(&path).unwrap();
-            let seen = file.metadata().unwrap();
-            let look = |file: &mut File| kind(&path, file, &seen);
-            kinds.of(&mut file, &seen, later, look)
-        };
-        let set_mode = |mode| {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        };
-        assert!(!of().unwrap().is_script && !of().unwrap().is_script);
-        assert_eq!(kinds.lock().len(), 1);
-        set_mode(0o644);
-        assert!(matches!(of(), Err(ProgramError::NotExecutable)));
-        set_mode(0o755);
-        std::fs::write(&path, "#!/bin/sh\n").unwrap();
-        assert!(of().unwrap().is_script);
     }
 
     #[test]

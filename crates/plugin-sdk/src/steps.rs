@@ -30,7 +30,7 @@ pub fn step<T>(
             StepStatus::Failed
         }
     };
-    let reported = step.finish(status, &text(&Value::Object(details)));
+    let reported = step.finish(status, &json(&Value::Object(details)));
     // Why the work failed says more than why its step could not be reported.
     let value = done?;
     reported.map(|()| value)
@@ -42,13 +42,14 @@ pub fn step<T>(
 /// When the step can't be reported.
 pub fn skipped(name: &str, kind: &str, reason: &str) -> Result<(), Failure> {
     let details = serde_json::json!({ "reason": reason });
-    Step::start(name, kind)?.finish(StepStatus::Skipped, &text(&details))
+    Step::start(name, kind)?.finish(StepStatus::Skipped, &json(&details))
 }
 
-/// The same as its `to_string`, and quicker: that makes indirect calls, of which
-/// the first of each kind costs a fresh instance a look through its functions.
+/// Details as a step takes them. The same as their `to_string`, and quicker: that makes
+/// indirect calls, of which the first of each kind costs a fresh instance a look through
+/// its functions.
 #[must_use]
-pub fn text(details: &Value) -> String {
+pub fn json(details: &Value) -> String {
     serde_json::to_string(details).unwrap_or_else(|_| details.to_string())
 }
 
@@ -59,6 +60,6 @@ mod tests {
     #[test]
     fn details_are_the_same_text_either_way() {
         let details = serde_json::json!({ "tool": "/bin/sh \"ä\"", "exitCode": 1, "big": 1e300, "none": null });
-        assert_eq!(text(&details), details.to_string());
+        assert_eq!(json(&details), details.to_string());
     }
 }

@@ -34,14 +34,14 @@ pub(crate) fn run(configuration: &Configuration) -> Result<Completion, Failure> 
             } else {
                 StepStatus::Failed
             };
-            step.finish(status, &steps::text(&details))?;
+            step.finish(status, &steps::json(&details))?;
             Ok(completion)
         }
         Err(failure) => {
             let details = json!({ "error": failure.sentence() });
             // The first failure is the one to tell, whether or not the step
             // can still be written.
-            drop(step.finish(StepStatus::Failed, &steps::text(&details)));
+            drop(step.finish(StepStatus::Failed, &steps::json(&details)));
             Err(failure)
         }
     }

@@ -282,3 +282,20 @@ async fn a_handle_that_was_dropped_is_an_error_and_no_panic() {
     let waited = HostChild::wait(fixture.run(), Resource::new_borrow(child)).await;
     assert!(waited.is_err());
 }
+
+#[tokio::test]
+async fn few_tools_that_a_plugin_has_let_go_of_stay_open_to_the_end_of_its_run() {
+    let mut fixture = Fixture::new();
+    let run = fixture.run();
+    let mut opened = Vec::new();
+    for _ in 0..5 {
+        let tool = HostTool::open(run, "shell".to_owned()).await.unwrap();
+        let tool = tool.unwrap();
+        opened.push(Arc::downgrade(&run.resources.tools[&tool.rep()]));
+        HostTool::drop(run, tool).unwrap();
+    }
+    let open = || opened.iter().filter(|tool| tool.strong_count() > 0).count();
+    assert_eq!(open(), 2);
+    drop(fixture);
+    assert_eq!(open(), 0);
+}

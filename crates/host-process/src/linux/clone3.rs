@@ -6,11 +6,12 @@ use std::ffi::{c_int, c_long, c_void};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::stack::{self, Stack};
 use super::wait;
 
 /// Where the new process begins. It may only do what a signal handler may.
@@ -60,14 +61,6 @@ impl Drop for Newborn {
     }
 }
 
-/// How large the stack of a child is that shares its parent's memory.
-const STACK: usize = 64 << 10;
-/// Its memory, aligned as functions want it.
-type Stack = Vec<MaybeUninit<u128>>;
-/// So many are kept for the next children: to have one from the allocator makes that
-/// tidy up.
-const MOST_STACKS: usize = 4;
-static STACKS: Mutex<Vec<Stack>> = Mutex::new(Vec::new());
 /// Handlers of the parent are not the child's (`linux/sched.h`, since 5.5).
 const CLEAR_HANDLERS: u64 = 0x1_0000_0000;
 /// Born in the cgroup that is given (since 5.7).
@@ -131,24 +124,13 @@ unsafe fn copied(args: &libc::clone_args, entry: Entry, argument: *mut c_void) -
 /// until it has another program or has ended.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 unsafe fn shared(args: &mut libc::clone_args, entry: Entry, argument: *mut c_void) -> c_long {
-    let unused = stacks().pop();
-    let mut stack = unused.unwrap_or_else(|| Stack::with_capacity(STACK / size_of::<u128>()));
+    let mut stack = Stack::take();
     args.flags |= (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
-    args.stack = stack.as_mut_ptr() as u64;
-    args.stack_size = STACK as u64;
-    // SAFETY: the stack is aligned to 16 bytes, the child's alone, and neither
-    // freed nor given to another one before the kernel lets this thread go on.
-    let result = unsafe { call_on_stack(args, entry, argument) };
-    let mut unused = stacks();
-    if unused.len() < MOST_STACKS {
-        unused.push(stack);
-    }
-    result
-}
-
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-fn stacks() -> MutexGuard<'static, Vec<Stack>> {
-    STACKS.lock().unwrap_or_else(PoisonError::into_inner)
+    args.stack = stack.begin() as u64;
+    args.stack_size = stack::SIZE as u64;
+    // SAFETY: the stack is aligned to 16 bytes, the child's alone, and dropped no
+    // sooner than the kernel lets this thread go on.
+    unsafe { call_on_stack(args, entry, argument) }
 }
 
 /// Elsewhere it is a copy: slower, and as right.

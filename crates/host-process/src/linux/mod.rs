@@ -10,6 +10,8 @@ mod kernel;
 mod precedence;
 mod proc;
 mod shim;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod stack;
 mod stat;
 mod streams;
 mod wait;

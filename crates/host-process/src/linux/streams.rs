@@ -64,7 +64,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// What is there, once. The runtime hears only later that the stream has
+    /// What is there, up to so much, once. The runtime hears only later that the stream has
     /// ended because we let go of it.
     fn read_rest(&self, buffer: &mut ReadBuf<'_>) -> Option<()> {
         let mut room = [MaybeUninit::<u8>::uninit(); AT_ONCE];
@@ -252,6 +252,21 @@ mod tests {
         assert_eq!(read_now(&mut stdout), None);
         pipes.program.has_ended();
         assert_eq!(read_now(&mut stdout), Some(0));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_for_one_turn_comes_in_the_next() {
+        let (mut pipes, ends) = streams(&launch(Sink::Tee), &Prepared::default()).unwrap();
+        let mut stdout = pipes.stdout.take().unwrap();
+        assert_eq!(read_now(&mut stdout), None);
+        let theirs = ends.0[1].try_clone().unwrap();
+        let written = vec![7; 2 * AT_ONCE + 1];
+        io::PipeWriter::from(theirs).write_all(&written).unwrap();
+        drop(ends);
+        pipes.program.has_ended();
+        let mut all = Vec::new();
+        stdout.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all, written);
     }
 
     #[tokio::test]

@@ -10,8 +10,9 @@ use super::dir::Dir;
 /// So many wait for the next process; each holds five descriptors.
 const MOST_UNUSED: usize = 32;
 
-/// So long a look at one is believed.
-pub(super) const HOLDS: Duration = Duration::from_millis(100);
+/// So long a look at one is believed: runs that follow each other at once need no
+/// more, and whoever has our rights could freeze it meanwhile.
+pub(super) const HOLDS: Duration = Duration::from_millis(10);
 
 /// Empty cgroups, removed when it is dropped.
 #[derive(Debug, Default)]
@@ -68,14 +69,19 @@ impl Pool {
 
     /// Looks at the one that is taken next, for whoever takes it soon.
     pub(super) fn check_next(&self) {
-        // Others need not wait for what the kernel has to say.
-        let next = self.lock().pop();
-        let Some(mut next) = next else { return };
-        if next.dir.is_like_new() {
-            next.like_new = Some(Instant::now());
-            self.give(next);
+        let next = self.lock().last().map(|unused| Arc::clone(&unused.dir));
+        // Others need not wait for what the kernel has to say, and may take it.
+        let Some(dir) = next else { return };
+        let is_like_new = dir.is_like_new();
+        let mut all = self.lock();
+        let place = all.iter().rposition(|one| Arc::ptr_eq(&one.dir, &dir));
+        let Some(place) = place else { return };
+        if is_like_new {
+            all[place].like_new = Some(Instant::now());
         } else {
-            next.dir.remove();
+            all.remove(place);
+            drop(all);
+            dir.remove();
         }
     }
 
