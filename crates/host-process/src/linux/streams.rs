@@ -64,8 +64,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// What is there, up to so much, once. The runtime hears only later that the stream has
-    /// ended because we let go of it.
+    /// What is there, up to so much, once. The runtime hears only later that the
+    /// stream has ended because we let go of it.
     fn read_rest(&self, buffer: &mut ReadBuf<'_>) -> Option<()> {
         let mut room = [MaybeUninit::<u8>::uninit(); AT_ONCE];
         let most = buffer.remaining().min(AT_ONCE);

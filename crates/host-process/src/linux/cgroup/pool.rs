@@ -69,13 +69,19 @@ impl Pool {
 
     /// Looks at the one that is taken next, for whoever takes it soon.
     pub(super) fn check_next(&self) {
-        let next = self.lock().last().map(|unused| Arc::clone(&unused.dir));
-        // Others need not wait for what the kernel has to say, and may take it.
-        let Some(dir) = next else { return };
+        let next = self
+            .lock()
+            .last()
+            .map(|next| (Arc::clone(&next.dir), next.cpu_us));
+        let Some((dir, cpu_us)) = next else { return };
+        // Others need not wait for what the kernel has to say, and may take it. Whoever
+        // has had it meanwhile has spent some time.
         let is_like_new = dir.is_like_new();
         let mut all = self.lock();
-        let place = all.iter().rposition(|one| Arc::ptr_eq(&one.dir, &dir));
-        let Some(place) = place else { return };
+        let is_it = |one: &Unused| Arc::ptr_eq(&one.dir, &dir) && one.cpu_us == cpu_us;
+        let Some(place) = all.iter().rposition(is_it) else {
+            return;
+        };
         if is_like_new {
             all[place].like_new = Some(Instant::now());
         } else {
